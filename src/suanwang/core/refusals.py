@@ -1,0 +1,44 @@
+"""The words for every refusal code, in both languages.
+
+Each affair keeps its own ``refusals.yaml``: ``code: {zh: …, en: …}`` with ``{fact}`` places.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import yaml
+
+from suanwang.core.errors import SuanwangError
+
+Language = Literal["zh", "en"]
+
+
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """Every known code with its words; a code may be defined once only."""
+    words: dict[str, dict[str, str]] = {}
+    for room in sorted(resources.files("suanwang").iterdir(), key=lambda entry: entry.name):
+        source = room / "refusals.yaml"
+        if not (room.is_dir() and source.is_file()):
+            continue
+        for code, text in (yaml.safe_load(source.read_text(encoding="utf-8")) or {}).items():
+            if code in words:
+                raise ValueError(f"refusal code {code!r} is defined twice, again in {room.name}")
+            words[code] = text
+    return words
+
+
+def explain(error: SuanwangError, language: Language) -> str:
+    """The refusal as a sentence. An unknown code shows itself rather than hide the refusal."""
+    text = catalogue().get(error.code, {}).get(language)
+    if text is None:
+        return str(error)
+    return text.format_map(_Facts(error.facts))
+
+
+class _Facts(dict[str, object]):
+    def __missing__(self, name: str) -> str:
+        return "{" + name + "}"

@@ -1,0 +1,10 @@
+"""The web process: what granian serves."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
+application = get_wsgi_application()
