@@ -31,7 +31,6 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "suanwang.people",
     "suanwang.registry",
-    "suanwang.ledger",
     "suanwang.jobs",
     "suanwang.metering",
     "suanwang.vouchers",

@@ -1,0 +1,182 @@
+"""What people run: the job as asked, its attempts on clusters, its story, its output."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from suanwang.people.models import Organisation, Person
+from suanwang.people.scope import Scope
+from suanwang.registry.models import Cluster, Node
+
+_JOB_SCOPE = Scope(
+    organisations=("organisation_id", "cluster__centre__provider_id"),
+    division="organisation__division",
+)
+
+
+class Job(models.Model):
+    """One piece of work someone asked for; it lives through one or more attempts."""
+
+    SCOPE: ClassVar = _JOB_SCOPE
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        PLACED = "placed"
+        STARTING = "starting"
+        RUNNING = "running"
+        CANCELLING = "cancelling"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        TIMEOUT = "timeout"
+        OUT_OF_MEMORY = "out_of_memory"
+        LOST = "lost"
+
+    ENDED: ClassVar = frozenset(
+        {
+            State.SUCCEEDED,
+            State.FAILED,
+            State.CANCELLED,
+            State.TIMEOUT,
+            State.OUT_OF_MEMORY,
+            State.LOST,
+        }
+    )
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="jobs")
+    submitted_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    name = models.CharField(max_length=100)
+    spec = models.JSONField()
+    """A ``core.jobspec.JobSpec``; cores, memory and walltime are repeated below for the queue."""
+    cores = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField()
+    accelerators = models.PositiveIntegerField(default=0)
+    accelerator_model = models.CharField(max_length=40, blank=True)
+    walltime_seconds = models.PositiveIntegerField()
+    state = models.CharField(max_length=14, choices=State, default=State.QUEUED)
+    reason = models.JSONField(default=dict)
+    """Why it waits, or why it ended: ``{code, facts}``, worded by the refusals catalogue."""
+    cluster = models.ForeignKey(Cluster, models.PROTECT, null=True, related_name="jobs")
+    estimate_fen = models.BigIntegerField()
+    """At the full walltime, at the dearest centre that may take it: what the hold is for."""
+    hold_id = models.UUIDField(unique=True)
+    """The pending ledger transfer that will pay for it."""
+    submitted_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    exit_code = models.IntegerField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["submitted_at", "id"],
+                condition=Q(state="queued"),
+                name="job_queue",
+            ),
+            models.Index(fields=["organisation", "-submitted_at"], name="job_history"),
+            models.Index(fields=["state"], name="job_state"),
+        ]
+        constraints = [
+            models.CheckConstraint(name="estimate_not_negative", condition=Q(estimate_fen__gte=0))
+        ]
+
+
+class Attempt(models.Model):
+    """One lease of a job to one cluster. Its id fences: a report under an old id is void."""
+
+    SCOPE: ClassVar = Scope(
+        organisations=("job__organisation_id", "cluster__centre__provider_id"),
+        division="job__organisation__division",
+    )
+
+    class State(models.TextChoices):
+        LEASED = "leased"
+        ACCEPTED = "accepted"
+        RUNNING = "running"
+        ENDED = "ended"
+        ABANDONED = "abandoned"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, models.PROTECT, related_name="attempts")
+    number = models.PositiveSmallIntegerField(default=1)
+    cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="attempts")
+    node = models.ForeignKey(Node, models.PROTECT, related_name="attempts")
+    state = models.CharField(max_length=10, choices=State, default=State.LEASED)
+    leased_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    """Until when the agent must have renewed; then the attempt is abandoned."""
+    last_sequence = models.PositiveIntegerField(default=0)
+    """Of the last state event taken from the agent; lower ones are repeats."""
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    isolation = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="attempt_numbered_once"),
+            models.UniqueConstraint(
+                fields=["job"],
+                condition=Q(state__in=["leased", "accepted", "running"]),
+                name="one_live_attempt",
+            ),
+        ]
+
+
+class JobEvent(models.Model):
+    """One step in a job's story. Append-only."""
+
+    SCOPE: ClassVar = Scope(
+        organisations=("job__organisation_id", "job__cluster__centre__provider_id"),
+        division="job__organisation__division",
+    )
+
+    job = models.ForeignKey(Job, models.PROTECT, related_name="events")
+    at = models.DateTimeField()
+    state = models.CharField(max_length=14)
+    person = models.ForeignKey(Person, models.PROTECT, null=True, related_name="+")
+    facts = models.JSONField(default=dict)
+
+
+class JobLog(models.Model):
+    """A piece of a job's output, by stream and offset; pieces never overlap."""
+
+    SCOPE: ClassVar = Scope(
+        organisations=("attempt__job__organisation_id",), city_roles=frozenset()
+    )
+
+    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="logs")
+    stream = models.CharField(max_length=6)
+    offset = models.BigIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["attempt", "stream", "offset"], name="log_offset_once")
+        ]
+
+
+class JobFile(models.Model):
+    """A file that goes into a job or came out of it. What ran stays its owner's business."""
+
+    SCOPE: ClassVar = Scope(organisations=("job__organisation_id",), city_roles=frozenset())
+
+    class Direction(models.TextChoices):
+        IN = "in"
+        OUT = "out"
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="files")
+    direction = models.CharField(max_length=3, choices=Direction)
+    name = models.CharField(max_length=255)
+    size = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "direction", "name"], name="job_file_once")
+        ]
