@@ -31,25 +31,25 @@ class SuanwangError(Exception):
         return f"{self.code}({shown})"
 
 
-class NotAllowed(SuanwangError):  # noqa: N818  its name is what the caller reads
+class NotAllowed(SuanwangError):
     """The caller is known and may not do this."""
 
     status = 403
 
 
-class NotFound(SuanwangError):  # noqa: N818
+class NotFound(SuanwangError):
     """It does not exist, or the caller may not know that it does."""
 
     status = 404
 
 
-class Refused(SuanwangError):  # noqa: N818
+class Refused(SuanwangError):
     """The request is well formed and permitted, but a rule of the city forbids it."""
 
     status = 409
 
 
-class Unavailable(SuanwangError):  # noqa: N818
+class Unavailable(SuanwangError):
     """Something we depend on cannot answer now; the same request may succeed later."""
 
     status = 503
