@@ -96,9 +96,7 @@ class Connection:
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             try:
-                answer = self._http.request(
-                    method, path, params=asked, json=body, headers=headers
-                )
+                answer = self._http.request(method, path, params=asked, json=body, headers=headers)
             except httpx.TransportError as error:
                 if last:
                     raise CityUnreachable(str(error)) from error

@@ -1,8 +1,8 @@
 """What can go wrong when a program talks to the city.
 
-    CityError
-    ├── RefusedByCity     the city answered no: ``code``, ``message``, ``facts``
-    └── CityUnreachable   no answer, or one that is not the city's
+CityError
+├── RefusedByCity     the city answered no: ``code``, ``message``, ``facts``
+└── CityUnreachable   no answer, or one that is not the city's
 """
 
 from __future__ import annotations
