@@ -1,7 +1,9 @@
 """The one small tree of refusals.
 
     SuanwangError
+    ├── Malformed     the request itself cannot be read                 422
     ├── NotAllowed    the caller may not do this                       403
+    │   └── NotSignedIn   it is not known who is calling               401
     ├── NotFound      it does not exist, or not for this caller        404
     ├── Refused       allowed and understood, but a rule forbids it    409
     └── Unavailable   something we depend on cannot answer now         503
@@ -31,10 +33,22 @@ class SuanwangError(Exception):
         return f"{self.code}({shown})"
 
 
+class Malformed(SuanwangError):
+    """A part of the request cannot be read, whoever sends it and whatever the state."""
+
+    status = 422
+
+
 class NotAllowed(SuanwangError):
     """The caller is known and may not do this."""
 
     status = 403
+
+
+class NotSignedIn(NotAllowed):
+    """Nobody, or nobody we believe, is calling."""
+
+    status = 401
 
 
 class NotFound(SuanwangError):

@@ -60,17 +60,40 @@ class Organisation(models.Model):
 
 
 class Person(AbstractUser):
-    """Someone who signs in. ``username`` is what they sign in with."""
+    """Someone who signs in. ``username`` is what they sign in with, in lower case.
+
+    Others meet a person through a membership; the bare row is for the operator and the auditor.
+    """
+
+    SCOPE: ClassVar = Scope(city_roles=frozenset({Role.OPERATOR, Role.AUDITOR}))
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     display_name = models.CharField(max_length=100, blank=True)
     language = models.CharField(max_length=10, default="zh-hans")
     large_type = models.BooleanField(default=False)
-    failed_sign_ins = models.PositiveSmallIntegerField(default=0)
-    locked_until = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.display_name or self.username
+
+
+class SignInFailure(models.Model):
+    """One sign-in that failed. Counting them by name and by address is what locks.
+
+    The name is kept hashed, whether or not anybody bears it: an attacker learns nothing from the
+    lock, and a password typed into the wrong field is not kept in clear.
+    """
+
+    SCOPE: ClassVar = Scope(city_roles=frozenset())
+
+    name_hash = models.CharField(max_length=64)
+    address = models.CharField(max_length=45)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["name_hash", "at"], name="failure_of_name"),
+            models.Index(fields=["address", "at"], name="failure_of_address"),
+        ]
 
 
 class Member(models.Model):
@@ -151,6 +174,8 @@ class Duty(models.Model):
         REVIEW = "review"
         PAY = "pay"
 
+    SCOPE: ClassVar = Scope()
+
     matter = models.CharField(max_length=80)
     kind = models.CharField(max_length=10, choices=Kind)
     person = models.ForeignKey(Person, models.PROTECT, related_name="+")
@@ -158,6 +183,6 @@ class Duty(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["matter", "person", "kind"], name="one_duty_once")
+            models.UniqueConstraint(fields=["matter", "person"], name="one_person_one_duty")
         ]
         indexes = [models.Index(F("matter"), name="duty_of_matter")]

@@ -44,10 +44,16 @@ class Viewer:
     division: str | None = None
     scopes: frozenset[str] | None = None
     """Permissions an API key is limited to; None means all of the role's."""
+    organisation_active: bool = True
+    """False while the organisation is pending or suspended: then only reading is allowed."""
+    api_key_id: UUID | None = None
+    """The key that was presented; None for a session."""
 
     def may(self, permission: str) -> bool:
-        """Whether the role, and the key if one is used, hold a permission."""
+        """Whether the role, the key if one is used, and the organisation's standing allow it."""
         if self.role is None or not may(self.role, permission):
+            return False
+        if not self.organisation_active and not permission.endswith(".read"):
             return False
         return self.scopes is None or permission in self.scopes
 
