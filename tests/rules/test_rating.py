@@ -93,9 +93,7 @@ def test_splitting_at_changes_that_keep_the_price_never_changes_the_amount(
 
 def test_a_record_that_cannot_be_true_is_doubted_by_name():
     def of(quantity=3600, starts=T0, ends=T0 + HOUR, allocation=1, now=T0 + 2 * HOUR):
-        return doubt(
-            quantity, allocation, starts=starts, ends=ends, leased_at=T0, received_at=now
-        )
+        return doubt(quantity, allocation, starts=starts, ends=ends, leased_at=T0, received_at=now)
 
     assert of() is None
     assert of(3601) == "usage_more_than_allocated"

@@ -1,0 +1,137 @@
+"""The city as a program sees it: prices, estimates, jobs and their output."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from suanwang.core.jobspec import JobSpec
+from suanwang.sdk.connection import Connection
+
+ENDED = frozenset({"succeeded", "failed", "cancelled", "timeout", "out_of_memory", "lost"})
+
+Json = dict[str, Any]
+
+
+class City:
+    """One city, one key. Every method answers the API's own JSON; amounts are integer fen."""
+
+    def __init__(self, url: str, key: str | None = None, *, language: str = "zh") -> None:
+        self.connection = Connection(url, key=key, language=language)
+
+    def __enter__(self) -> City:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.connection.close()
+
+    def estimate(self, **spec: Any) -> Json:
+        """What a job would cost at most at each centre, and what the policy would pay back."""
+        answer: Json = self.connection.post("/jobs/estimate", _spec(spec, {}))
+        return answer
+
+    def submit(
+        self,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        idempotency_key: str | None = None,
+        **spec: Any,
+    ) -> Json:
+        """Hand in a job with its input files. The same key twice is one job.
+
+        Raises ``RefusedByCity``: ``job_fits_nowhere``, ``price_unknown``, ``budget_exceeded``, …
+        """
+        contents = files or {}
+        body = {
+            "spec": _spec(spec, contents),
+            "files": {
+                name: base64.b64encode(content).decode("ascii")
+                for name, content in contents.items()
+            },
+        }
+        answer: Json = self.connection.post("/jobs", body, idempotency_key=idempotency_key)
+        return answer
+
+    def jobs(self, **filters: Any) -> Iterator[Json]:
+        """The jobs one may see, newest first."""
+        return self.connection.every("/jobs", **filters)
+
+    def job(self, job_id: str) -> Json:
+        """One job with its story so far."""
+        answer: Json = self.connection.get(f"/jobs/{job_id}")
+        return answer
+
+    def cancel(self, job_id: str) -> Json:
+        """Ask for the end of a job; what it used until then is billed."""
+        answer: Json = self.connection.post(f"/jobs/{job_id}/cancel")
+        return answer
+
+    def log(self, job_id: str, *, stream: str = "stdout", offset: int = 0) -> tuple[bytes, int]:
+        """The output from ``offset`` on, and where to go on reading."""
+        content, headers = self.connection.get_bytes(f"/jobs/{job_id}/logs/{stream}", offset=offset)
+        return content, int(headers.get("Suanwang-Next-Offset", offset + len(content)))
+
+    def follow(
+        self, job_id: str, *, stream: str = "stdout", every_seconds: float = 1.0
+    ) -> Iterator[str]:
+        """The output as it comes, until the job has ended and all of it has been read."""
+        offset, rest = 0, b""
+        while True:
+            ended = self.job(job_id)["state"] in ENDED
+            content, offset = self.log(job_id, stream=stream, offset=offset)
+            text, rest = _whole_characters(rest + content)
+            if text:
+                yield text
+            if ended and not content:
+                if rest:
+                    yield rest.decode(errors="replace")
+                return
+            if not content:
+                time.sleep(every_seconds)
+
+    def wait(
+        self, job_id: str, *, timeout_seconds: float = 3600, every_seconds: float = 0.5
+    ) -> Json:
+        """Wait until a job has ended and answer it; ``TimeoutError`` if it takes too long."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            job = self.job(job_id)
+            if job["state"] in ENDED:
+                return job
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {job_id} is still {job['state']}")
+            time.sleep(every_seconds)
+
+    def download(self, job_id: str, name: str) -> bytes:
+        """One file the job left."""
+        content, _ = self.connection.get_bytes(f"/jobs/{job_id}/files/{name}")
+        return content
+
+
+def _spec(spec: Mapping[str, Any], files: Mapping[str, bytes]) -> Json:
+    """Check a specification here already, with its files described by size and hash."""
+    described = [
+        {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in files.items()
+    ]
+    whole = {**spec, **({"files_in": described} if described else {})}
+    return JobSpec.model_validate(whole).model_dump(mode="json")
+
+
+def _whole_characters(content: bytes) -> tuple[str, bytes]:
+    """Decode as much UTF-8 as is complete; a character cut in half waits for its other half."""
+    for cut in range(min(3, len(content)) + 1):
+        try:
+            return content[: len(content) - cut].decode(), content[len(content) - cut :]
+        except UnicodeDecodeError:
+            continue
+    return content.decode(errors="replace"), b""
