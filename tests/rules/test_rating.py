@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -82,7 +83,7 @@ def test_splitting_at_changes_that_keep_the_price_never_changes_the_amount(
     quantity: int, fen: int, per: int, seconds: int, cuts: list[int]
 ):
     edges = [None, *(T0 + timedelta(seconds=cut) for cut in sorted(cuts)), None]
-    rates = [price(fen, per, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    rates = [price(fen, per, a, b) for a, b in itertools.pairwise(edges)]
     usage = Billed(quantity, T0, T0 + timedelta(seconds=seconds))
     split, whole = rate(usage, rates), rate(usage, [price(fen, per)])
     assert isinstance(split, Rated)
