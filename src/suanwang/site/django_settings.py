@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "suanwang.people",
     "suanwang.registry",
+    "suanwang.ledger",
     "suanwang.jobs",
     "suanwang.metering",
     "suanwang.vouchers",
