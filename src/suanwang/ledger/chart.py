@@ -17,6 +17,7 @@ TITLES: dict[str, dict[str, str]] = {
     "bank": {"zh": "银行往来", "en": "Bank: the world outside"},
     "credit": {"zh": "平台授信", "en": "Credit given by the platform"},
     "spend": {"zh": "用户可用额度", "en": "What a user may spend"},
+    "clearing": {"zh": "待清算", "en": "Held for jobs until it is known who earned it"},
     "earnings": {"zh": "供给方应收", "en": "What a provider has earned"},
     "fiscal": {"zh": "财政预算", "en": "Budget of a level of government"},
     "subsidy": {"zh": "财政补贴", "en": "Paid to an organisation by the city"},
@@ -64,6 +65,14 @@ def credit() -> AccountSpec:
 def spend(organisation: UUID) -> AccountSpec:
     """What a user may spend: credit limit + payments - charges - holds. Never below zero."""
     return _account("spend", Ledger.MONEY, str(organisation), limited=True)
+
+
+def clearing() -> AccountSpec:
+    """What jobs are held for before it is known which provider earned it; empty once all settled.
+
+    A hold is pending spend -> clearing; settling posts it and moves clearing -> earnings.
+    """
+    return _account("clearing", Ledger.MONEY, CITY)
 
 
 def earnings(provider: UUID) -> AccountSpec:

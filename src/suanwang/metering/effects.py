@@ -14,9 +14,7 @@ def rate_soon() -> None:
 
 def confirm_soon(reference: str) -> None:
     """Ask the worker to look after a payment that was started at the simulated channel."""
-    app.configure_task("metering.confirm_channel_payment", queue="money").defer(
-        reference=reference
-    )
+    app.configure_task("metering.confirm_channel_payment", queue="money").defer(reference=reference)
 
 
 def _once(task: str) -> None:

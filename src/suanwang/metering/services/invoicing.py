@@ -52,9 +52,7 @@ def issue_invoice(
         due_at=at + timedelta(days=rules.DUE_DAYS),
     )
     InvoiceLine.objects.bulk_create(
-        InvoiceLine(
-            invoice=invoice, position=position, charge=charge, amount_fen=charge.amount_fen
-        )
+        InvoiceLine(invoice=invoice, position=position, charge=charge, amount_fen=charge.amount_fen)
         for position, charge in enumerate(charges, start=1)
     )
     record(

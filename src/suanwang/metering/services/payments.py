@@ -11,6 +11,7 @@ from suanwang.core.errors import NotAllowed, NotFound, Refused
 from suanwang.ledger import chart
 from suanwang.ledger.services import create_accounts, post_or_refuse
 from suanwang.ledger.terms import Ledger, TransferSpec
+from suanwang.metering.actors import person_of
 from suanwang.metering.channels import CHANNELS, Confirmed, Failed
 from suanwang.metering.effects import confirm_soon
 from suanwang.metering.models import ChannelPayment, Invoice, Payment
@@ -145,7 +146,7 @@ def start_channel_payment(
         channel=channel,
         reference=CHANNELS[channel].reference(),
         amount_fen=invoice.total_fen,
-        started_by=actor.person,
+        started_by=person_of(actor),
         started_at=at,
     )
     record(

@@ -82,9 +82,7 @@ def _post(job: Job, by_provider: dict[UUID, int], *, at: datetime) -> None:
     ids = settlement_ids(job)
     spend, clearing = chart.spend(job.organisation_id), chart.clearing()
     create_accounts([spend, clearing, *(chart.earnings(each) for each in by_provider)])
-    held = (
-        Transfer.objects.filter(pk=job.hold_id).values_list("amount_fen", flat=True).first() or 0
-    )
+    held = Transfer.objects.filter(pk=job.hold_id).values_list("amount_fen", flat=True).first() or 0
     facts = {"job": str(job.pk)}
     steps: list[TransferSpec] = []
     if held:

@@ -169,9 +169,7 @@ def _by_code(code: str, facts: Mapping[str, object]) -> Refused:
 
 def _must_fit(chain: _Chain, record: SentRecord) -> None:
     if record.sequence != chain.sequence + 1:
-        raise Refused(
-            "usage_sequence_gap", expected=chain.sequence + 1, sequence=record.sequence
-        )
+        raise Refused("usage_sequence_gap", expected=chain.sequence + 1, sequence=record.sequence)
     if record.previous_hash != chain.hash or not linked(record):
         raise Refused("usage_chain_broken", sequence=record.sequence)
     if not signed(record.hash, record.signature, chain.agent.public_key):
