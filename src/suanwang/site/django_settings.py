@@ -31,7 +31,6 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "suanwang.people",
     "suanwang.registry",
-    "suanwang.ledger",
     "suanwang.jobs",
     "suanwang.metering",
     "suanwang.vouchers",
@@ -41,7 +40,6 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "suanwang.api.gate.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -51,7 +49,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "suanwang.api.gate.Gate",
+    "suanwang.console.middleware.Console",
 ]
 
 TEMPLATES = [
@@ -63,6 +61,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "suanwang.console.shell.shell",
             ],
         },
     }
@@ -89,7 +88,8 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 LOGIN_URL = "/sign-in"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "/overview"
+CSRF_FAILURE_VIEW = "suanwang.console.views.problems.csrf_failed"
 
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
@@ -108,7 +108,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _city.env == "production"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 34 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 # The city's rooms name their queues; effects ride in the same commit as the rows that cause them.

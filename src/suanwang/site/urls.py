@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path
-
-from suanwang.api.api import api
+from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/v1/", api.urls),
+    path("", include("suanwang.console.urls")),
 ]
+
+handler403 = "suanwang.console.views.problems.forbidden"
+handler404 = "suanwang.console.views.problems.not_found"
+handler500 = "suanwang.console.views.problems.broken"

@@ -1,0 +1,148 @@
+"""Plain words for every code a page shows: states, roles, kinds, meters; with the chip's tone.
+
+A tone is ``done``, ``waiting``, ``active``, ``refused`` or empty. Colour never speaks alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Words = tuple[Promise, str]
+
+JOB: Final[dict[str, Words]] = {
+    "queued": (_("Queued"), "waiting"),
+    "placed": (_("Placed"), "active"),
+    "starting": (_("Starting"), "active"),
+    "running": (_("Running"), "active"),
+    "cancelling": (_("Cancelling"), "waiting"),
+    "succeeded": (_("Succeeded"), "done"),
+    "failed": (_("Failed"), "refused"),
+    "cancelled": (_("Cancelled"), ""),
+    "timeout": (_("Out of time"), "refused"),
+    "out_of_memory": (_("Out of memory"), "refused"),
+    "lost": (_("Lost"), "refused"),
+}
+ORGANISATION: Final[dict[str, Words]] = {
+    "pending": (_("Waiting for approval"), "waiting"),
+    "active": (_("Active"), "done"),
+    "suspended": (_("Suspended"), "refused"),
+}
+INVOICE: Final[dict[str, Words]] = {
+    "issued": (_("To be paid"), "waiting"),
+    "overdue": (_("Overdue"), "refused"),
+    "paid": (_("Paid"), "done"),
+}
+VOUCHER: Final[dict[str, Words]] = {
+    "issued": (_("Valid"), "done"),
+    "expired": (_("Expired"), ""),
+    "cancelled": (_("Cancelled"), ""),
+}
+CLAIM: Final[dict[str, Words]] = {
+    "filed": (_("Under review"), "waiting"),
+    "approved": (_("Approved"), "active"),
+    "ordered": (_("Payment ordered"), "active"),
+    "paid": (_("Paid"), "done"),
+    "rejected": (_("Rejected"), "refused"),
+    "withdrawn": (_("Withdrawn"), ""),
+}
+APPLICATION: Final[dict[str, Words]] = {
+    "filed": (_("Under review"), "waiting"),
+    "granted": (_("Granted"), "done"),
+    "rejected": (_("Rejected"), "refused"),
+    "withdrawn": (_("Withdrawn"), ""),
+}
+ORDER: Final[dict[str, Words]] = {
+    "ordered": (_("Waiting for receipts"), "waiting"),
+    "paid": (_("Paid"), "done"),
+    "returned": (_("Returned"), "refused"),
+}
+CENTRE: Final[dict[str, Words]] = {
+    "registered": (_("Registered"), "waiting"),
+    "verified": (_("Verified"), "done"),
+    "closed": (_("Closed"), ""),
+}
+CHIPS: Final[dict[str, dict[str, Words]]] = {
+    "job": JOB,
+    "organisation": ORGANISATION,
+    "invoice": INVOICE,
+    "voucher": VOUCHER,
+    "claim": CLAIM,
+    "application": APPLICATION,
+    "order": ORDER,
+    "centre": CENTRE,
+    "agent": {
+        "online": (_("Online"), "done"),
+        "silent": (_("Silent"), "refused"),
+        "waiting": (_("Not enrolled yet"), "waiting"),
+        "revoked": (_("Revoked"), ""),
+    },
+    "key": {
+        "active": (_("Active"), "done"),
+        "expired": (_("Expired"), ""),
+        "revoked": (_("Revoked"), ""),
+    },
+}
+
+ROLES: Final[dict[str, Promise]] = {
+    "owner": _("Owner"),
+    "member": _("Member"),
+    "billing": _("Billing"),
+    "provider": _("Provider"),
+    "operator": _("Operator"),
+    "reviewer": _("Reviewer"),
+    "approver": _("Approver"),
+    "finance": _("Finance"),
+    "county": _("County"),
+    "auditor": _("Auditor"),
+}
+KINDS: Final[dict[str, Promise]] = {
+    "enterprise": _("Enterprise"),
+    "university": _("University"),
+    "institute": _("Research institute"),
+    "maker": _("Maker"),
+    "public_body": _("Public body"),
+    "provider": _("Compute provider"),
+    "operator": _("Platform operator"),
+    "bureau": _("Bureau"),
+    "county": _("County-level unit"),
+    "audit_office": _("Audit office"),
+}
+TIERS: Final[dict[str, Promise]] = {
+    "center": _("City data centre"),
+    "park": _("Park data centre"),
+    "edge": _("Edge computing centre"),
+}
+COMPUTE: Final[dict[str, Promise]] = {
+    "general": _("General-purpose"),
+    "intelligent": _("AI compute"),
+    "super": _("Supercomputing"),
+}
+METERS: Final[dict[str, Promise]] = {
+    "core_seconds": _("Core-hours"),
+    "card_seconds": _("Card-hours"),
+    "memory_mib_seconds": _("Memory GiB-hours"),
+}
+PER: Final[dict[str, Promise]] = {
+    "core_seconds": _("per core-hour"),
+    "card_seconds": _("per card-hour"),
+    "memory_mib_seconds": _("per GiB-hour of memory"),
+}
+GOALS: Final[dict[str, Promise]] = {
+    "balanced": _("Balanced"),
+    "cheapest": _("Cheapest"),
+    "fastest": _("Fastest"),
+    "greenest": _("Greenest"),
+}
+CHANNELS: Final[dict[str, Promise]] = {
+    "bank_slip": _("Bank slip"),
+    "simulated": _("Simulated payment"),
+}
+LEVELS: Final[dict[str, Promise]] = {"city": _("City"), "county": _("District or county")}
+
+
+def word(words: dict[str, Promise], code: str) -> str:
+    """The word for a code; the code itself rather than nothing."""
+    return str(words.get(code, code))

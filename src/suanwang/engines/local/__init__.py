@@ -1,1 +1,0 @@
-"""Jobs as processes of this machine: see the room's README."""
