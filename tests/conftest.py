@@ -23,7 +23,10 @@ def pytest_configure() -> None:
     """Load the settings; pytest-django sets Django up once it sees them loaded."""
     from django.conf import settings
 
+    from suanwang.site.translations import compile_stale
+
     assert settings.DATABASES
+    compile_stale()
 
 
 def pytest_unconfigure() -> None:
@@ -66,4 +69,4 @@ def _let_flush_pass_the_guards() -> None:
             around.append("TRUNCATE procrastinate_jobs CASCADE")
         return plain(self, [*around, *statements])
 
-    DatabaseOperations.execute_sql_flush = flush  # type: ignore[method-assign]
+    DatabaseOperations.execute_sql_flush = flush  # type: ignore[assignment,method-assign]

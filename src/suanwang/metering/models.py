@@ -37,6 +37,8 @@ class UsageRecord(models.Model):
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64, unique=True)
     signature = models.CharField(max_length=88)
+    sent = models.JSONField(default=dict)
+    """The fields exactly as sent: the hash covers their text, times included."""
     received_at = models.DateTimeField()
 
     class Meta:
@@ -50,6 +52,31 @@ class UsageRecord(models.Model):
         ]
 
 
+class RefusedUsage(models.Model):
+    """A signed link of an agent's chain whose content cannot be true. Append-only, never billed.
+
+    It keeps its place in the chain, so one impossible record does not stop those behind it.
+    """
+
+    SCOPE: ClassVar = Scope(organisations=("agent__cluster__centre__provider_id",))
+
+    record_id = models.UUIDField(primary_key=True)
+    agent = models.ForeignKey(SiteAgent, models.PROTECT, related_name="refused_usage")
+    sequence = models.PositiveBigIntegerField()
+    sent = models.JSONField()
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64, unique=True)
+    signature = models.CharField(max_length=88)
+    code = models.CharField(max_length=60)
+    facts = models.JSONField(default=dict)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "sequence"], name="refusal_sequence_once")
+        ]
+
+
 class Charge(models.Model):
     """A usage record rated by the price valid when it was used. Append-only, once per record."""
 
@@ -57,12 +84,24 @@ class Charge(models.Model):
         organisations=("organisation_id", "provider_id"), division="organisation__division"
     )
 
+    class Basis(models.TextChoices):
+        PRICE = "price"
+        NOTHING_USED = "nothing_used"
+        ABANDONED = "abandoned"
+        AGREED = "agreed"
+        WRITTEN_OFF = "written_off"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     usage = models.OneToOneField(UsageRecord, models.PROTECT, related_name="charge")
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+")
     provider = models.ForeignKey(Organisation, models.PROTECT, related_name="+")
     job = models.ForeignKey(Job, models.PROTECT, related_name="charges")
-    price = models.ForeignKey(Price, models.PROTECT, related_name="+")
+    basis = models.CharField(max_length=12, choices=Basis, default=Basis.PRICE)
+    """What the amount rests on; an abandoned attempt is the centre's loss, never the user's."""
+    price = models.ForeignKey(Price, models.PROTECT, null=True, related_name="+")
+    """The first price that applied; ``parts`` has all of them."""
+    parts = models.JSONField(default=list)
+    """The stretches under one price each: exact quantities and amounts; rounded in their sum."""
     billed_quantity = models.BigIntegerField()
     """At most what the walltime asked for allows."""
     amount_fen = models.BigIntegerField()
@@ -72,7 +111,36 @@ class Charge(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="charge_possible", condition=Q(amount_fen__gte=0) & Q(billed_quantity__gte=0)
-            )
+            ),
+            models.CheckConstraint(
+                name="charge_has_its_price",
+                condition=Q(basis="price", price__isnull=False)
+                | Q(basis="agreed", price__isnull=True)
+                | Q(
+                    basis__in=["nothing_used", "abandoned", "written_off"],
+                    price__isnull=True,
+                    amount_fen=0,
+                ),
+            ),
+        ]
+
+
+class Settlement(models.Model):
+    """A job's hold was posted for exactly the sum of its charges. Append-only, once per job."""
+
+    SCOPE: ClassVar = Scope(
+        organisations=("organisation_id", "job__cluster__centre__provider_id"),
+        division="organisation__division",
+    )
+
+    job = models.OneToOneField(Job, models.PROTECT, primary_key=True, related_name="settlement")
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+")
+    amount_fen = models.BigIntegerField()
+    settled_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="settled_amount_possible", condition=Q(amount_fen__gte=0))
         ]
 
 
@@ -87,6 +155,17 @@ class RatingProblem(models.Model):
     found_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.ForeignKey(Person, models.PROTECT, null=True, related_name="+")
+    resolution = models.CharField(max_length=12, blank=True)
+    """``agreed`` or ``written_off``, once resolved."""
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="resolved_with_a_reason",
+                condition=Q(resolved_at__isnull=True) | ~Q(reason=""),
+            )
+        ]
 
 
 class Invoice(models.Model):
@@ -171,3 +250,42 @@ class Payment(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["channel", "reference"], name="slip_counts_once")
         ]
+
+
+class ChannelPayment(models.Model):
+    """A payment someone started at a payment channel, until the channel says how it ended."""
+
+    SCOPE: ClassVar = Scope(
+        organisations=("invoice__organisation_id", "invoice__provider_id"),
+        division="invoice__organisation__division",
+    )
+
+    class State(models.TextChoices):
+        STARTED = "started"
+        CONFIRMED = "confirmed"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="channel_payments")
+    channel = models.CharField(max_length=10, choices=Payment.Channel)
+    reference = models.CharField(max_length=80)
+    amount_fen = models.BigIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.STARTED)
+    started_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    started_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "reference"], name="channel_reference_once"),
+            models.UniqueConstraint(
+                fields=["invoice"], condition=Q(state="started"), name="one_payment_under_way"
+            ),
+        ]
+
+
+class NumberSeries(models.Model):
+    """The last number given out in a series; numbers have no gaps and are given once."""
+
+    name = models.CharField(primary_key=True, max_length=30)
+    last = models.PositiveBigIntegerField()

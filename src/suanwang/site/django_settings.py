@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "suanwang.people",
     "suanwang.registry",
+    "suanwang.ledger",
     "suanwang.jobs",
     "suanwang.metering",
     "suanwang.vouchers",
@@ -40,6 +41,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "suanwang.api.gate.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -50,6 +52,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "suanwang.console.middleware.Console",
+    "suanwang.api.gate.Gate",
 ]
 
 TEMPLATES = [
@@ -108,7 +111,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _city.env == "production"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 34 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 # The city's rooms name their queues; effects ride in the same commit as the rows that cause them.

@@ -1,0 +1,118 @@
+"""Builds a job's folder: its plan, its script, its files in; all of it or nothing."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from suanwang.engines.local import files
+from suanwang.engines.local.boxes import Level
+from suanwang.engines.local.plan import PLAN, Plan, sync_folder, write_json
+from suanwang.engines.local.sandbox import CLEAN_PATH, box_files
+from suanwang.engines.port import Submission
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """What a provider may set for the machine."""
+
+    root: Path
+    """Where jobs' folders are kept; nothing else should be there."""
+    cores: int | None = None
+    memory_mib: int | None = None
+    """Less than the machine has, to keep some back; None offers all of it."""
+    processes_max: int = 512
+    disk_mib: int = 10 * 1024
+    stream_bytes_max: int = 16 << 20
+    read_only: tuple[str, ...] = ()
+    """Further folders every job may read, such as shared data or compilers."""
+    tied_to: int | None = None
+    """A supervisor's process id: when it ends, so do the jobs."""
+    sandbox: str = "auto"
+    """``auto``, or ``session`` to do without bubblewrap."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """How this machine's folders are built."""
+
+    settings: LocalSettings
+    level: Level
+    passable: int
+    """The mode that lets jobs' users through to their folders."""
+    tied_to: list[int] | None
+
+    def build(
+        self, one: Submission, folder: Path, place: Path, *, cpus: list[int], uid: int | None
+    ) -> Plan:
+        """Build aside and put it in place in one step: a crash leaves nothing half-built."""
+        building = folder.with_name(f".new-{secrets.token_hex(6)}")
+        building.mkdir(mode=self.passable)
+        inside = building if place == folder else place
+        plan = self._plan(one, str(place), cpus, uid)
+        try:
+            if inside != building:
+                if inside.exists():
+                    files.remove(inside)
+                inside.mkdir(mode=0o711)
+            work = inside / "work"
+            work.mkdir(mode=0o700)
+            files.place_inputs(work, one.inputs)
+            if uid is not None:
+                files.give_to(work, uid)
+            (inside / "script").write_text(one.spec.script, encoding="utf-8")
+            (inside / "script").chmod(0o555)
+            box_files(inside, uid)
+            (building / "spec.json").write_text(one.spec.model_dump_json(), encoding="utf-8")
+            write_json(building, PLAN, plan)
+            building.rename(folder)
+            sync_folder(folder.parent)
+        except OSError:
+            files.remove(building)
+            raise
+        return plan
+
+    def _plan(self, one: Submission, place: str, cpus: list[int], uid: int | None) -> Plan:
+        settings, level, spec = self.settings, self.level, one.spec
+        return Plan(
+            key=one.key,
+            place=place,
+            interpreter=[] if spec.script.startswith("#!") else ["/bin/bash"],
+            environment=self._environment(one, place),
+            cpus=cpus,
+            memory_mib=spec.memory_mib,
+            walltime_seconds=spec.walltime_seconds,
+            processes_max=settings.processes_max,
+            disk_mib=settings.disk_mib,
+            stream_bytes_max=settings.stream_bytes_max,
+            sandbox=level.sandbox,
+            isolation=level.name,
+            uid=uid,
+            cgroup_version=level.groups.version,
+            cgroup_parents=level.groups.parents,
+            read_only=list(settings.read_only),
+            tied_to=self.tied_to,
+        )
+
+    def _environment(self, one: Submission, place: str) -> dict[str, str]:
+        """Nothing of the agent's own; the job may override the first part, not the last."""
+        boxed = self.level.sandbox == "bubblewrap"
+        home = "/work" if boxed else f"{place}/work"
+        usual = {
+            "PATH": CLEAN_PATH,
+            "LANG": "C.UTF-8",
+            "HOME": home,
+            "USER": "job",
+            "LOGNAME": "job",
+            "SHELL": "/bin/bash",
+            "TMPDIR": "/tmp" if boxed else home,  # noqa: S108 - private to the box
+            "OMP_NUM_THREADS": str(one.spec.cores),
+        }
+        ours = {
+            "SUANWANG_ATTEMPT": one.key,
+            "SUANWANG_JOB_NAME": one.spec.name,
+            "SUANWANG_CORES": str(one.spec.cores),
+            "SUANWANG_MEMORY_MIB": str(one.spec.memory_mib),
+        }
+        return usual | one.spec.environment | ours

@@ -1,0 +1,221 @@
+"""Turn quantities into charges by the price of the moment they were used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+
+from suanwang.core.errors import Refused
+from suanwang.core.money import FEN_MAX
+from suanwang.jobs.models import Attempt
+from suanwang.metering import rules
+from suanwang.metering.effects import rate_soon
+from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRecord
+from suanwang.metering.services.usage import allocation
+from suanwang.people.scope import Viewer
+from suanwang.people.services import record, require
+from suanwang.registry.models import Price
+
+BATCH = 1000
+
+
+class Rating(NamedTuple):
+    """How many records a round rated, and how many it put in the operator's inbox."""
+
+    charged: int
+    problems: int
+
+
+@transaction.atomic
+def rate_pending(*, at: datetime, limit: int = BATCH) -> Rating:
+    """Rate records of ended attempts that have neither a charge nor a problem yet.
+
+    A record without a price at any moment of its use becomes a ``RatingProblem``
+    (``price_unknown``), as does one that arrives after its job was settled
+    (``job_already_settled``). Safe to repeat and to run twice at once.
+    """
+    usages = list(
+        UsageRecord.objects.filter(
+            charge=None,
+            problem=None,
+            attempt__state__in=[Attempt.State.ENDED, Attempt.State.ABANDONED],
+        )
+        .select_related("attempt__job", "attempt__node", "attempt__cluster__centre")
+        .select_for_update(of=("self", "attempt__job"), skip_locked=True)
+        .order_by("received_at", "sequence")[:limit]
+    )
+    rates = _rates({usage.attempt.cluster.centre_id for usage in usages})
+    settled = set(
+        Settlement.objects.filter(job__in={usage.attempt.job_id for usage in usages}).values_list(
+            "job_id", flat=True
+        )
+    )
+    charges: list[Charge] = []
+    problems: list[RatingProblem] = []
+    for usage in usages:
+        outcome = _rate(usage, rates, settled=usage.attempt.job_id in settled, at=at)
+        if isinstance(outcome, Charge):
+            charges.append(outcome)
+        else:
+            problems.append(outcome)
+    # Another round may have taken the same row just before our lock: it came to the same amount.
+    Charge.objects.bulk_create(charges, ignore_conflicts=True)
+    RatingProblem.objects.bulk_create(problems, ignore_conflicts=True)
+    return Rating(len(charges), len(problems))
+
+
+_RateKey = tuple[UUID, str, str | None]
+
+
+def _rates(centres: set[UUID]) -> Mapping[_RateKey, Sequence[rules.Rate]]:
+    found: dict[_RateKey, list[rules.Rate]] = {}
+    for price in Price.objects.filter(centre__in=centres).order_by("validity"):
+        key = (price.centre_id, price.meter, price.accelerator_model_id)
+        found.setdefault(key, []).append(
+            rules.Rate(
+                str(price.pk),
+                price.price_fen,
+                price.per_quantity,
+                price.validity.lower,
+                price.validity.upper,
+            )
+        )
+    return found
+
+
+def card_model(attempt: Attempt, meter: str) -> str | None:
+    """The accelerator model whose price applies; None for meters that have no model."""
+    if meter != Price.Meter.CARD_SECONDS:
+        return None
+    return attempt.node.accelerator_model_id
+
+
+def billed_part(usage: UsageRecord) -> rules.Billed:
+    """What of a record is billed at all: up to the walltime, nothing of an abandoned attempt."""
+    job = usage.attempt.job
+    if usage.attempt.state == Attempt.State.ABANDONED:
+        return rules.Billed(0, usage.started_at, usage.ended_at)
+    return rules.billed(
+        usage.quantity,
+        allocation(job, usage.meter),
+        job.walltime_seconds,
+        starts=usage.started_at,
+        ends=usage.ended_at,
+    )
+
+
+def _rate(
+    usage: UsageRecord,
+    rates: Mapping[_RateKey, Sequence[rules.Rate]],
+    *,
+    settled: bool,
+    at: datetime,
+) -> Charge | RatingProblem:
+    attempt = usage.attempt
+    abandoned = attempt.state == Attempt.State.ABANDONED
+    part = billed_part(usage)
+    model = card_model(attempt, usage.meter)
+    rated = rules.rate(part, rates.get((attempt.cluster.centre_id, usage.meter, model), []))
+    facts: dict[str, object] = {
+        "centre": attempt.cluster.centre.code,
+        "meter": usage.meter,
+        "model": model or "",
+        "job": str(attempt.job_id),
+    }
+    if isinstance(rated, rules.Unpriced):
+        facts["moment"] = rated.moment.isoformat()
+        return RatingProblem(usage=usage, code="price_unknown", facts=facts, found_at=at)
+    if settled and not abandoned and rated.amount_fen:
+        return RatingProblem(usage=usage, code="job_already_settled", facts=facts, found_at=at)
+    basis = Charge.Basis.PRICE if rated.parts else Charge.Basis.NOTHING_USED
+    return _charge(
+        usage,
+        basis=Charge.Basis.ABANDONED if abandoned else basis,
+        billed_quantity=part.quantity,
+        amount_fen=rated.amount_fen,
+        parts=rated.parts,
+        at=at,
+    )
+
+
+def _charge(
+    usage: UsageRecord,
+    *,
+    basis: Charge.Basis,
+    billed_quantity: int,
+    amount_fen: int,
+    parts: Sequence[rules.Part] = (),
+    at: datetime,
+) -> Charge:
+    attempt = usage.attempt
+    return Charge(
+        usage=usage,
+        organisation_id=attempt.job.organisation_id,
+        provider_id=attempt.cluster.centre.provider_id,
+        job_id=attempt.job_id,
+        basis=basis,
+        price_id=parts[0].rate.id if parts else None,
+        parts=[part.as_json() for part in parts],
+        billed_quantity=billed_quantity,
+        amount_fen=amount_fen,
+        rated_at=at,
+    )
+
+
+@transaction.atomic
+def resolve_problem(
+    problem: RatingProblem,
+    resolution: Literal["agreed", "written_off"],
+    *,
+    reason: str,
+    amount_fen: int = 0,
+    actor: Viewer,
+    at: datetime,
+) -> Charge:
+    """Settle by hand what could not be rated: an amount both sides agreed on, or nothing.
+
+    Prices are never back-dated, so this is the only way out of ``price_unknown``.
+
+    Refuses ``problem_already_resolved``, ``reason_missing``, ``agreed_amount_impossible``, and
+    ``problem_only_written_off`` for a job that was settled before the record came.
+    """
+    require(actor, "rating.resolve")
+    problem = RatingProblem.objects.select_for_update().get(pk=problem.pk)
+    if problem.resolved_at is not None:
+        raise Refused("problem_already_resolved", resolution=problem.resolution)
+    if not reason.strip():
+        raise Refused("reason_missing")
+    if (resolution == "agreed") != (amount_fen > 0) or amount_fen > FEN_MAX:
+        raise Refused("agreed_amount_impossible")
+    if resolution == "agreed" and problem.code == "job_already_settled":
+        raise Refused("problem_only_written_off")
+    usage = UsageRecord.objects.select_related(
+        "attempt__job", "attempt__cluster__centre", "attempt__job__organisation"
+    ).get(pk=problem.usage_id)
+    charge = _charge(
+        usage,
+        basis=Charge.Basis(resolution),
+        billed_quantity=billed_part(usage).quantity,
+        amount_fen=amount_fen,
+        at=at,
+    )
+    charge.save(force_insert=True)
+    problem.resolved_at, problem.resolved_by = at, actor.person
+    problem.resolution, problem.reason = resolution, reason.strip()
+    problem.save()
+    record(
+        actor,
+        "rating.resolve",
+        subject=charge,
+        concerns=usage.attempt.job.organisation,
+        at=at,
+        resolution=resolution,
+        amount_fen=amount_fen,
+        reason=problem.reason,
+    )
+    rate_soon()
+    return charge
