@@ -1,0 +1,167 @@
+"""From a package's document to the package: every name resolved, every expression typed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from suanwang.policy.build_measures import read_measure
+from suanwang.policy.build_parameters import read_fact, read_series
+from suanwang.policy.language.types import Type
+from suanwang.policy.package import Package
+from suanwang.policy.parts import DivisionRow, Fact, FundingRule, Measure, Series, Version
+from suanwang.policy.reader import Mistakes, Path, Reader
+
+CONTENT = ("policy", "facts", "parameters", "measures", "divisions", "promises")
+"""What the content hash covers. Cases test a package; they do not change what it decides."""
+
+IN_SCOPE = "divisions.in_scope"
+"""The set of divisions the policy reaches, taken from the funding table."""
+
+
+def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
+    """The package of a document; what is wrong is noted, and then the package is not to be used."""
+    policy = Reader(document.get("policy"), ("policy",), mistakes)
+    if not isinstance(policy.value, dict):
+        mistakes.note(("policy",), "policy_entry_missing", entry="policy.yaml")
+    facts = _facts(Reader(document.get("facts"), ("facts",), mistakes))
+    divisions = _divisions(Reader(document.get("divisions"), ("divisions",), mistakes))
+    groups = Reader(document.get("parameters"), ("parameters",), mistakes)
+    parameters: dict[str, Series] = {IN_SCOPE: _in_scope(divisions)}
+    for group, entries in groups.entries():
+        for name, entry in entries.entries():
+            parameters[f"{group}.{name}"] = read_series(f"{group}.{name}", entry, facts)
+    measures = _measures(document, mistakes, facts, parameters)
+    content = {part: document[part] for part in CONTENT if part in document}
+    package = Package(
+        name=policy.at("name").text(),
+        title=policy.at("title").words(),
+        document_number=number.text() if (number := policy.maybe("document_number")) else "",
+        issuer=policy.at("issuer").words(),
+        first_day=policy.at("first_day").text(),
+        last_day=policy.at("last_day").text(),
+        tail_days=tail.text() if (tail := policy.maybe("tail_days")) else "",
+        articles={name: words.words() for name, words in policy.at("articles").entries()},
+        facts=facts,
+        parameters=parameters,
+        measures=measures,
+        divisions=divisions,
+        content=content,
+        content_hash=hash_of(content),
+        document=document,
+    )
+    for name in ("units", "overlap", "settlement", "note", "official_text"):
+        policy.maybe(name)
+    policy.closed()
+    _check_validity(package, mistakes)
+    _check_articles(document, package, mistakes)
+    return package
+
+
+def hash_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of a package's content."""
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _facts(reader: Reader) -> dict[str, Fact]:
+    return {name: read_fact(name, entry) for name, entry in reader.entries()}
+
+
+def _in_scope(divisions: Mapping[str, DivisionRow]) -> Series:
+    codes = frozenset(code for code, row in divisions.items() if row.in_scope)
+    version = Version(date.min, None, codes, "confirmed", "funding table")
+    label = {"zh": "政策覆盖的县（市、区）", "en": "Divisions the policy reaches"}
+    return Series(IN_SCOPE, Type("set"), "", label, "funding", (version,))
+
+
+def _measures(
+    document: Mapping[str, Any],
+    mistakes: Mistakes,
+    facts: Mapping[str, Fact],
+    parameters: Mapping[str, Series],
+) -> dict[str, Measure]:
+    fact_types: dict[str, Type] = {name: fact.type for name, fact in facts.items()}
+    parameter_types = {name: series.type for name, series in parameters.items()}
+    measures: dict[str, Measure] = {}
+    for _, entry in Reader(document.get("measures"), ("measures",), mistakes).entries():
+        measure = read_measure(entry, fact_types, parameter_types)
+        if measure.name in measures:
+            entry.wrong("policy_entry_twice", entry=measure.name)
+        measures[measure.name] = measure
+    return measures
+
+
+def _divisions(reader: Reader) -> dict[str, DivisionRow]:
+    if reader.value is None:
+        return {}
+    rules: dict[str, FundingRule] = {}
+    for name, entry in reader.at("funding").entries():
+        shares = {level: share.exact() for level, share in entry.at("shares").entries()}
+        if shares and sum(shares.values()) != 1:
+            entry.wrong("policy_shares_not_whole", found=sum(shares.values()))
+        rules[name] = FundingRule(
+            name=name,
+            label=entry.at("label").words(),
+            article=entry.at("article").text(),
+            status="confirmed"
+            if entry.at("status").one_of("confirmed", "to_confirm") == "confirmed"
+            else "to_confirm",
+            shares=shares,
+            source=entry.at("source").text(),
+        )
+        entry.closed()
+    rows: dict[str, DivisionRow] = {}
+    for entry in reader.at("units").items():
+        code = entry.at("code").text()
+        funding = entry.at("funding").one_of(*rules, "none")
+        rows[code] = DivisionRow(
+            code=code,
+            name=entry.at("name").words(),
+            kind=entry.at("kind").text(),
+            in_scope=entry.at("in_scope").truth(),
+            funding=rules.get(funding),
+        )
+        entry.closed()
+    reader.closed()
+    return rows
+
+
+def _check_validity(package: Package, mistakes: Mistakes) -> None:
+    """A parameter needs a value on every day on which a rule may ask for it."""
+    for name in (package.first_day, package.last_day):
+        if name not in package.parameters:
+            mistakes.note(("policy",), "policy_name_unknown", name=name)
+            return
+    day, last = package.valid_from, package.tail_until
+    for name, series in package.parameters.items():
+        path = ("parameters", *name.split("."))
+        for day in _edges(series, package):
+            if series.on(day) is None:
+                mistakes.note(path, "policy_parameter_gap", name=name, day=day)
+    if last < day:
+        mistakes.note(("policy",), "policy_validity_reversed", first=day, last=last)
+
+
+def _check_articles(part: Any, package: Package, mistakes: Mistakes, path: Path = ()) -> None:
+    """Everything that names an article must name one of the policy's."""
+    if isinstance(part, dict):
+        if isinstance(part.get("article"), str) and part["article"] not in package.articles:
+            article = part["article"]
+            mistakes.note((*path, "article"), "policy_article_unknown", article=article)
+        for key, value in part.items():
+            _check_articles(value, package, mistakes, (*path, key))
+    elif isinstance(part, list):
+        for index, value in enumerate(part):
+            _check_articles(value, package, mistakes, (*path, index))
+
+
+def _edges(series: Series, package: Package) -> list[Any]:
+    """The days on which a series could first lack a value."""
+    first, last = package.valid_from, package.tail_until
+    days = [first, last]
+    days += [v.until + timedelta(days=1) for v in series.versions if v.until is not None]
+    return sorted(day for day in set(days) if first <= day <= last)

@@ -1,0 +1,230 @@
+"""The first reading: decide one case, and say why.
+
+A decision carries every step with its article and inputs, every condition met or not and by how
+much, every cap and what it cut, every default nobody has confirmed, and the hash of the package,
+so that it can be replayed to the fen years later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from suanwang.core.errors import Refused
+from suanwang.policy.facts import encode
+from suanwang.policy.language import INTEGERS
+from suanwang.policy.language.nodes import FactName, Node, ParameterName
+from suanwang.policy.reader import Text
+from suanwang.policy.rule import CompiledStep, Rule
+from suanwang.policy.why import Gap, Shown, gaps, shown, shown_integer
+
+if TYPE_CHECKING:
+    from suanwang.policy.package import Package
+    from suanwang.policy.parts import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One value on the way to the amount."""
+
+    name: str
+    label: Text
+    article: str
+    formula: str
+    inputs: Mapping[str, Shown]
+    value: Shown
+    exception: str | None = None
+    """The exception that replaced the base, if one fired."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionResult:
+    """A condition, met or not; if not, what would have to change."""
+
+    name: str
+    label: Text
+    article: str
+    formula: str
+    met: bool
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapResult:
+    """A cap, and how much it took off."""
+
+    name: str
+    label: Text
+    article: str
+    formula: str
+    limit_fen: int
+    cut_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a measure gives in one case, and every reason for it."""
+
+    policy: str
+    measure: str
+    article: str
+    title: Text
+    benefit: str
+    on: date
+    eligible: bool
+    amount_fen: int
+    amount_if_eligible_fen: int
+    """What it would be if every condition were met."""
+    conditions: tuple[ConditionResult, ...]
+    steps: tuple[Step, ...]
+    caps: tuple[CapResult, ...]
+    unconfirmed: tuple[Parameter, ...]
+    """Parameters the rules used that the competent department has not confirmed."""
+    facts: Mapping[str, Shown]
+    articles: Mapping[str, Text]
+    """The articles named above, in words."""
+    package_hash: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as plain data: whole numbers, text, truths, lists."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def decide(package: Package, measure: str, facts: Mapping[str, object], on: date) -> Decision:
+    """See ``Package.decide``."""
+    package.in_force(on)
+    rule = package.rule(measure, on)
+    env = encode(facts, rule.measure.facts, package.facts)
+    given = dict(env)
+    award: int = rule.award(env)
+    met = [bool(condition.run(env)) for condition in rule.conditions]
+    eligible = all(met)
+    conditions = tuple(
+        ConditionResult(
+            name=condition.name,
+            label=condition.label,
+            article=condition.article,
+            formula=condition.text,
+            met=holds,
+            gaps=() if holds else tuple(gaps(condition.node, env, package, on)),
+        )
+        for condition, holds in zip(rule.measure.conditions, met, strict=True)
+    )
+    return Decision(
+        policy=package.name,
+        measure=measure,
+        article=rule.measure.article,
+        title=rule.measure.title,
+        benefit=rule.measure.benefit,
+        on=on,
+        eligible=eligible,
+        amount_fen=award if eligible else 0,
+        amount_if_eligible_fen=award,
+        conditions=conditions,
+        steps=tuple(_step(step, env, package, on, rule) for step in rule.steps),
+        caps=tuple(_caps(rule, env)),
+        unconfirmed=unconfirmed(package, measure, on),
+        facts={name: shown_integer(package.facts[name].type, given[name]) for name in given},
+        articles=package.articles,
+        package_hash=package.content_hash,
+    )
+
+
+def amount(package: Package, measure: str, facts: Mapping[str, object], on: date) -> int:
+    """The amount in fen alone, without the reasons; the same number ``decide`` gives."""
+    package.in_force(on)
+    rule = package.rule(measure, on)
+    env = encode(facts, rule.measure.facts, package.facts)
+    for step in (*rule.steps, *rule.caps):
+        _fired(step, env)
+    return int(rule.award(env)) if rule.met(env) else 0
+
+
+def unconfirmed(package: Package, measure: str, on: date) -> tuple[Parameter, ...]:
+    """The defaults a measure's rules stand on that nobody has confirmed."""
+    used = (package.parameter(name, on) for name in package.measure(measure).parameters())
+    return tuple(parameter for parameter in used if parameter.status == "default")
+
+
+def _fired(step: CompiledStep, env: Mapping[str, Any]) -> str | None:
+    """Which exception to a step fires. Refuses ``policy_rules_conflict`` when two do."""
+    fired = [
+        exception.name
+        for exception, (when, _) in zip(step.rule.exceptions, step.exceptions, strict=True)
+        if when.run(env)
+    ]
+    if len(fired) > 1:
+        raise Refused("policy_rules_conflict", step=step.rule.name, rules=", ".join(fired))
+    return fired[0] if fired else None
+
+
+def _step(
+    step: CompiledStep, env: Mapping[str, Any], package: Package, on: date, rule: Rule
+) -> Step:
+    fired = _fired(step, env)
+    exception = next((e for e in step.rule.exceptions if e.name == fired), None)
+    scales = {other.rule.name: other.base.scale for other in (*rule.steps, *rule.caps)}
+    spoken: Node = exception.node if exception else step.rule.node
+    value = env[step.rule.name] * step.base.scale
+    return Step(
+        name=step.rule.name,
+        label=exception.label if exception else step.rule.label,
+        article=exception.article if exception else step.rule.article,
+        formula=exception.text if exception else step.rule.text,
+        inputs=_inputs(spoken, env, package, on, scales),
+        value=shown(Fraction(value)),
+        exception=fired,
+    )
+
+
+def _inputs(
+    node: Node,
+    env: Mapping[str, Any],
+    package: Package,
+    on: date,
+    scales: Mapping[str, Fraction],
+) -> dict[str, Shown]:
+    """What an expression looked at: facts, earlier steps and parameters, by name."""
+    inputs: dict[str, Shown] = {}
+    for part in node.walk():
+        if isinstance(part, ParameterName):
+            inputs[part.name] = shown(package.parameter(part.name, on).value)
+        elif isinstance(part, FactName) and part.is_step:
+            inputs[part.name] = shown(Fraction(env[part.name] * scales[part.name]))
+        elif isinstance(part, FactName):
+            inputs[part.name] = shown_integer(part.type, env[part.name])
+    return inputs
+
+
+def _caps(rule: Rule, env: Mapping[str, Any]) -> list[CapResult]:
+    """Each cap in turn, with what it took off what the caps before it had left."""
+    left = env[rule.steps[-1].rule.name] if rule.steps else 0
+    results = []
+    for cap in rule.caps:
+        _fired(cap, env)
+        limit = max(0, INTEGERS.most(env[cap.rule.name], 0))
+        cut = max(0, left - limit)
+        left -= cut
+        results.append(
+            CapResult(
+                name=cap.rule.name,
+                label=cap.rule.label,
+                article=cap.rule.article,
+                formula=cap.rule.text,
+                limit_fen=limit,
+                cut_fen=cut,
+            )
+        )
+    return results
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | str) else shown(value)

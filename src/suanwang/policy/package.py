@@ -1,0 +1,159 @@
+"""A policy package: what it says, on which day, and what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+
+from suanwang.core.errors import NotFound, Refused
+from suanwang.policy.decision import Decision, decide
+from suanwang.policy.language import INTEGERS
+from suanwang.policy.language.compile import Value
+from suanwang.policy.parts import DivisionRow, Fact, Measure, Parameter, Series
+from suanwang.policy.reader import Text
+from suanwang.policy.rule import Rule, compile_measure
+from suanwang.policy.split import Split, split
+
+
+@dataclass(frozen=True)
+class Package:
+    """One published policy as data. Build it with ``suanwang.policy.load``."""
+
+    name: str
+    title: Text
+    document_number: str
+    issuer: Text
+    first_day: str
+    """The parameter that holds the first day of validity; likewise the others."""
+    last_day: str
+    tail_days: str
+    articles: Mapping[str, Text]
+    """What an article is called, in words."""
+    facts: Mapping[str, Fact]
+    parameters: Mapping[str, Series]
+    measures: Mapping[str, Measure]
+    divisions: Mapping[str, DivisionRow]
+    content: Mapping[str, Any]
+    content_hash: str
+    document: Mapping[str, Any]
+    _rules: dict[tuple[str, int], Rule] = field(default_factory=dict, compare=False, repr=False)
+    _eras: list[date] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def valid_from(self) -> date:
+        """First day of validity."""
+        return self._day(self.first_day)
+
+    @property
+    def valid_to(self) -> date:
+        """Last day of validity, until 23:59:59 local time."""
+        return self._day(self.last_day)
+
+    @property
+    def tail_until(self) -> date:
+        """Last day on which claims for use inside the validity can still be filed."""
+        series = self.parameters.get(self.tail_days)
+        days = series.versions[-1].value if series and series.versions else Fraction(0)
+        return self.valid_to + timedelta(days=int(days) if isinstance(days, Fraction) else 0)
+
+    def decide(self, measure: str, facts: Mapping[str, object], on: date) -> Decision:
+        """Decide one measure for one case, by the rules in force on a day, with every reason.
+
+        ``on`` is the day of filing: a day inside the validity or its tail. Refuses
+        ``policy_measure_unknown``, ``policy_not_in_force``, and of the facts
+        ``policy_facts_missing``, ``policy_fact_unknown``, ``policy_fact_wrong``,
+        ``policy_fact_out_of_range``, ``policy_fact_too_fine``; ``policy_rules_conflict`` when two
+        exceptions fire at once.
+        """
+        return decide(self, measure, facts, on)
+
+    def measure(self, name: str) -> Measure:
+        """A measure by its name. Refuses ``policy_measure_unknown``."""
+        if name not in self.measures:
+            raise NotFound("policy_measure_unknown", measure=name, policy=self.name)
+        return self.measures[name]
+
+    def parameter(self, name: str, on: date) -> Parameter:
+        """A parameter on a day.
+
+        Refuses ``policy_parameter_unknown`` and ``policy_parameter_no_value``: an expired figure
+        is no figure.
+        """
+        series = self.parameters.get(name)
+        if series is None:
+            raise NotFound("policy_parameter_unknown", parameter=name, policy=self.name)
+        version = series.on(on)
+        if version is None:
+            raise Refused("policy_parameter_no_value", parameter=name, on=on)
+        return Parameter(
+            name=name,
+            value=_natural(version.value),
+            unit=series.unit,
+            source=version.source,
+            status=version.status,
+            label=series.label,
+            article=series.article,
+            since=version.since,
+            decision=series.decision,
+        )
+
+    def split(self, division_code: str, amount_fen: int, on: date) -> Split:
+        """Which level of government bears which part of an amount.
+
+        Refuses ``policy_division_unknown``, ``policy_division_not_in_scope``.
+        """
+        return split(self, division_code, amount_fen, on)
+
+    def in_force(self, on: date) -> None:
+        """Refuses ``policy_not_in_force`` before the validity and after its tail."""
+        if not self.valid_from <= on <= self.tail_until:
+            raise Refused(
+                "policy_not_in_force",
+                policy=self.name,
+                on=on,
+                first=self.valid_from,
+                last=self.tail_until,
+            )
+
+    def rule(self, measure: str, on: date) -> Rule:
+        """The measure compiled with the parameters of a day; kept until a parameter changes."""
+        era = self._era(on)
+        key = (measure, era)
+        rule = self._rules.get(key)
+        if rule is None:
+            wanted = self.measure(measure)
+            rule = compile_measure(wanted, self.values(on), INTEGERS)
+            self._rules[key] = rule
+        return rule
+
+    def values(self, on: date) -> dict[str, Value]:
+        """Every parameter's value on a day; those without one are left out."""
+        versions = {name: series.on(on) for name, series in self.parameters.items()}
+        return {name: version.value for name, version in versions.items() if version is not None}
+
+    def _day(self, parameter: str) -> date:
+        value = self.parameters[parameter].versions[-1].value
+        return value if isinstance(value, date) else date.min
+
+    def _era(self, on: date) -> int:
+        """The number of the stretch of days, around this one, in which no parameter changes."""
+        if not self._eras:
+            starts = {v.since for s in self.parameters.values() for v in s.versions}
+            ends = {
+                v.until + timedelta(days=1)
+                for s in self.parameters.values()
+                for v in s.versions
+                if v.until is not None
+            }
+            self._eras.extend(sorted(starts | ends))
+        return sum(start <= on for start in self._eras)
+
+
+def _natural(value: Value) -> Value:
+    """Whole numbers as ``int``; ``Fraction`` only where the number is one."""
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return int(value)  # type: ignore[return-value]
+    return value
