@@ -2,16 +2,136 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from suanwang.site.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
     """Add the city's commands."""
-    app.command()(check)
+    for command in (up, down, status, check, web, worker, dispatcher):
+        app.command()(command)
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Return once the city runs.")] = False,
+    port: Annotated[int | None, typer.Option(help="Where the city answers (8730).")] = None,
+    demo: Annotated[bool, typer.Option(help="Load the demo city on first start.")] = True,
+) -> None:
+    """Open the city on this machine; Ctrl-C stops all of it."""
+    if port is not None:
+        os.environ["SUANWANG_PORT"] = str(port)
+    city = _valid_settings()
+    # Children are told where they live, whatever folder they are started from.
+    os.environ["SUANWANG_HOME"] = str(city.home.resolve())
+    from suanwang.site import detached, supervisor
+    from suanwang.site.confinement import ConfinementError
+    from suanwang.site.postgres import PostgresError
+
+    try:
+        if detach:
+            detached.start(city.home.resolve(), demo=demo, say=_say)
+        else:
+            supervisor.Supervisor(city, demo=demo, say=_say).run()
+    except (supervisor.CityError, PostgresError, ConfinementError) as error:
+        typer.echo(f"suanwang: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def down() -> None:
+    """Stop the city of this home and wait until all of it has stopped."""
+    from suanwang.site import detached
+
+    stopped = detached.stop(_valid_settings().home.resolve(), say=_say)
+    raise typer.Exit(0 if stopped else 1)
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show the city's processes, memory, address and versions; status 3 if it does not run."""
+    from suanwang.site.report import report, table
+
+    found = report(_valid_settings().home.resolve())
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        typer.echo(table(found))
+    raise typer.Exit(0 if found["running"] else 3)
 
 
 def check() -> None:
-    """Validate the settings and say what to fix."""
+    """Validate the settings and say what to fix; status 1 if something must be."""
+    from suanwang.site.check import findings
+
+    broken = False
+    for finding in findings():
+        broken = broken or finding.must_fix
+        mark = "FIX " if finding.must_fix else ("note" if finding.say_only else "ok  ")
+        typer.echo(f"{mark}  {finding.subject}: {finding.said}")
+    raise typer.Exit(1 if broken else 0)
+
+
+def web() -> None:
+    """Run one web process alone."""
+    from suanwang.site.web import main
+
+    main()
+
+
+def worker() -> None:
+    """Run one task worker alone."""
+    from suanwang.site.worker import main
+
+    main()
+
+
+def dispatcher() -> None:
+    """Run one dispatcher alone; of several, one works at a time."""
+    if importlib.util.find_spec("suanwang.jobs.dispatcher") is None:
+        typer.echo("suanwang: this version has no dispatcher", err=True)
+        raise typer.Exit(1)
+    from suanwang.site import logs
     from suanwang.site.settings import settings
 
-    typer.echo(settings())
+    logs.configure("dispatcher", form=settings().log_format)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
+    import django
+
+    django.setup()
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    importlib.import_module("suanwang.jobs.dispatcher").main(stop)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _valid_settings() -> Settings:
+    from pydantic import ValidationError
+
+    from suanwang.site.settings import settings
+
+    try:
+        return settings()
+    except ValidationError:
+        typer.echo("suanwang: a setting is not valid; run: suanwang check", err=True)
+        raise typer.Exit(1) from None

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "suanwang.site.metrics.count_requests",
     "suanwang.api.gate.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -102,6 +103,10 @@ USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
 
 STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "suanwang.site.static.AddressedByContent"},
+}
 STATICFILES_DIRS = [_here / "console" / "static"]
 
 SESSION_COOKIE_HTTPONLY = True
@@ -113,6 +118,9 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 34 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# ``site.logs`` configures logging, once for each process.
+LOGGING_CONFIG = None
 
 # The city's rooms name their queues; effects ride in the same commit as the rows that cause them.
 PROCRASTINATE_ON_APP_READY = None

@@ -84,7 +84,7 @@ class Server:
 
     home: Path
     process: subprocess.Popen[bytes]
-    _lock: IO[bytes] = field(repr=False)
+    _lock: int = field(repr=False)
 
     @property
     def dsn(self) -> str:
@@ -100,7 +100,7 @@ class Server:
                 self.process.send_signal(signal.SIGQUIT)
                 self.process.wait()
         _remove_short_socket_folder(self.home)
-        self._lock.close()
+        os.close(self._lock)
 
 
 def start(
@@ -135,7 +135,7 @@ def start(
             process.wait()
             raise
     except BaseException:
-        lock.close()
+        os.close(lock)
         raise
     return Server(home, process, lock)
 
@@ -148,12 +148,13 @@ def _password_file(home: Path) -> Path:
     return home.resolve() / "keys" / "postgres.passfile"
 
 
-def _take_ownership(root: Path) -> IO[bytes]:
-    lock = (root.parent / "postgres.lock").open("ab")
+def _take_ownership(root: Path) -> int:
+    """Hold the folder itself, so that two starts cannot meet and no lock file is left."""
+    lock = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.close()
+        os.close(lock)
         raise PostgresError(f"another process already runs the PostgreSQL of {root}") from None
     return lock
 
@@ -330,3 +331,10 @@ def _ensure_database(dsn: str) -> None:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_DATABASE,))
         if known.fetchone() is None:
             connection.execute(f"CREATE DATABASE {_DATABASE}")
+
+
+def server_version(dsn: str) -> str:
+    """The version of the server behind a URL, for example ``18.6``."""
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    return str(row[0]).split()[0] if row else ""

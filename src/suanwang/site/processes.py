@@ -147,3 +147,11 @@ def descendants(pid: int) -> list[int]:
         found.append(current)
         todo += children.get(current, [])
     return found
+
+
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Have this process end when the one that made it ends, however; for children others spawn."""
+    parent = os.getppid()
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0), "prctl")
+    if os.getppid() != parent:
+        os._exit(70)

@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     clock_offset_seconds: int = Field(
         default=0, description="Shift of the city's clock against this machine's; demo and tests."
     )
+    metrics_token: str | None = Field(
+        default=None,
+        min_length=16,
+        repr=False,
+        description="The bearer token /metrics asks for; in production it answers to none other.",
+    )
+    web_threads: int = Field(default=16, ge=1, le=256)
     log_format: Literal["text", "json"] = "text"
 
     @classmethod

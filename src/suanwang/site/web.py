@@ -1,0 +1,42 @@
+"""The web process: granian, one worker of this machine's, WSGI, static files included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from suanwang.site import logs, static
+from suanwang.site.processes import die_with_parent
+from suanwang.site.settings import settings
+
+
+def main() -> None:
+    """Serve the city until asked to stop."""
+    from granian.constants import Interfaces
+    from granian.server import Server
+
+    city = settings()
+    config = logs.configure("web", form=city.log_format)
+    Server(
+        "suanwang.site.web:application",
+        address=city.host,
+        port=city.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=1,
+        blocking_threads=city.web_threads,
+        websockets=False,
+        workers_kill_timeout=10,
+        log_dictconfig=config,
+        static_path_route=["/static"],
+        static_path_mount=[static.FOLDER],
+        static_path_expires=static.EXPIRES_SECONDS,
+    ).serve()
+
+
+def application() -> Any:
+    """What granian's worker serves; it must not outlive granian, whatever ended that."""
+    die_with_parent()
+    logs.configure("web", form=settings().log_format)
+    from suanwang.site.wsgi import application as wsgi
+
+    return wsgi
