@@ -63,9 +63,7 @@ def register(kind: OrganisationKind = OrganisationKind.ENTERPRISE, **over: Any) 
 def office(kind: OrganisationKind, role: Role, **over: Any) -> Viewer:
     """Somebody of an office of the city, in a role."""
     divisions()
-    organisation = services.found_organisation(
-        registration(kind, **({"uscc": None} | over)), at=AT
-    )
+    organisation = services.found_organisation(registration(kind, **({"uscc": None} | over)), at=AT)
     return colleague(organisation, role)
 
 
@@ -80,9 +78,7 @@ def active(kind: OrganisationKind = OrganisationKind.ENTERPRISE, **over: Any) ->
     """An approved organisation and its first member."""
     member = register(kind, **over)
     operator = office(OrganisationKind.OPERATOR, Role.OPERATOR)
-    member.organisation = services.approve_organisation(
-        member.organisation, actor=operator, at=AT
-    )
+    member.organisation = services.approve_organisation(member.organisation, actor=operator, at=AT)
     return member
 
 

@@ -52,9 +52,7 @@ def register(request: HttpRequest, payload: schemas.RegistrationIn) -> Any:
     if not organisation.uscc_valid:
         warning = Refused("uscc_check_failed", uscc=organisation.uscc)
         warnings.append({"code": warning.code, "message": explain(warning, language_of(request))})
-    return Status(
-        201, {"organisation": organisation, "member_id": member.pk, "warnings": warnings}
-    )
+    return Status(201, {"organisation": organisation, "member_id": member.pk, "warnings": warnings})
 
 
 @router.get("/organisations", response=Page[schemas.OrganisationOut])

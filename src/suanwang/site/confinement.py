@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suanwang.site.processes import Account, Mount, spawn
+from suanwang.site.state import make_home
 
 _OWN_UID = 59730  # the end of Debian's range for people, given out from its other end
 _PLACES = ("/mnt", "/media", "/srv", "/opt")
@@ -73,9 +74,7 @@ class Confinement:
 
 def confine(root: Path, wheel: Path) -> Confinement:
     """Decide how the server of ``root`` runs, and make ``root`` its own. Safe to repeat."""
-    if not root.parent.exists():
-        root.parent.mkdir(parents=True)
-        root.parent.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    make_home(root.parent)
     root.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() != 0:
         _refuse_foreign(root)

@@ -19,7 +19,8 @@ Say = Callable[[str], None]
 def start(home: Path, *, demo: bool, say: Say) -> None:
     """Start the supervisor in a session of its own and repeat its words until the city runs."""
     logs = home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    state.make_home(home)
+    logs.mkdir(mode=0o700, exist_ok=True)
     said = logs / "up.log"
     command = [sys.executable, "-P", "-m", "suanwang.cli", "up", *([] if demo else ["--no-demo"])]
     with said.open("wb") as output:

@@ -68,7 +68,13 @@ def configure(process: str, *, form: Literal["text", "json"]) -> dict[str, Any]:
         },
         "root": {"handlers": ["stdout"], "level": "INFO"},
         # Granian brings handlers of its own unless told.
-        "loggers": {"_granian": {"level": "INFO"}, "granian.access": {"level": "WARNING"}},
+        "loggers": {
+            "_granian": {"level": "INFO"},
+            "granian.access": {"level": "WARNING"},
+            "procrastinate.periodic": {"level": "WARNING"},
+            "procrastinate.blueprints": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+        },
     }
     logging.config.dictConfig(config)
     structlog.configure(

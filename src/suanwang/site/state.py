@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,9 +38,19 @@ class CityState:
     children: list[ChildState] = field(default_factory=list)
 
 
+def make_home(home: Path) -> None:
+    """Make the folder of a city's state, closed to others; as root, others may pass through it.
+
+    The embedded PostgreSQL, which root runs under another account, lives inside.
+    """
+    if not home.exists():
+        home.mkdir(parents=True)
+        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
 def take(home: Path, *, patience_seconds: float = 1) -> IO[bytes] | None:
     """Take the lock of a home for as long as the file stays open; ``None`` if another has it."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     path = home / "up.lock"
     deadline = time.monotonic() + patience_seconds
     while True:
