@@ -23,7 +23,7 @@ from suanwang.ledger.terms import (
     Recorded,
 )
 
-_TRANSFER_COLUMNS = (
+TRANSFER_COLUMNS = (
     "id, debit_account_id, credit_account_id, amount_fen, ledger, code, kind, pending_id,"
     " timeout_seconds, linked, chain, chain_position, facts, at, hash"
 )
@@ -41,7 +41,7 @@ _HEADS = """
      ) AS e
 """
 _TRANSFERS = f"""
-    SELECT {", ".join("t." + name for name in _TRANSFER_COLUMNS.split(", "))}, r.kind
+    SELECT {", ".join("t." + name for name in TRANSFER_COLUMNS.split(", "))}, r.kind
       FROM ledger_transfer t
       LEFT JOIN ledger_transfer r ON r.pending_id = t.id
      WHERE t.id = ANY(%s)
@@ -49,7 +49,7 @@ _TRANSFERS = f"""
 _PENDING_ACCOUNTS = """
     SELECT debit_account_id, credit_account_id FROM ledger_transfer WHERE id = ANY(%s)
 """
-_COPY_TRANSFERS = f"COPY ledger_transfer ({_TRANSFER_COLUMNS}, expires_at) FROM STDIN"
+_COPY_TRANSFERS = f"COPY ledger_transfer ({TRANSFER_COLUMNS}, expires_at) FROM STDIN"
 _COPY_ENTRIES = """
     COPY ledger_entry (account_id, version, transfer_id, side, pending_fen, posted_fen,
         debits_pending, debits_posted, credits_pending, credits_posted, hash) FROM STDIN
@@ -65,10 +65,11 @@ def _rows(sql: str, ids: Collection[UUID]) -> list[tuple[Any, ...]]:
 
 def accounts(ids: Collection[UUID]) -> dict[UUID, AccountSpec]:
     """The accounts that exist among these, without a lock: they never change."""
-    return {row[0]: _account(row) for row in _rows(_ACCOUNTS, ids)}
+    return {row[0]: as_account(row) for row in _rows(_ACCOUNTS, ids)}
 
 
-def _account(row: tuple[Any, ...]) -> AccountSpec:
+def as_account(row: Sequence[Any]) -> AccountSpec:
+    """An account from its columns, in the order of ``AccountSpec``; what follows is left aside."""
     return AccountSpec(row[0], row[1], row[2], AccountFlag(row[3]), row[4], row[5])
 
 
@@ -97,7 +98,7 @@ def lock(ids: Collection[UUID]) -> tuple[dict[UUID, AccountSpec], dict[UUID, Hea
     """
     locked = _rows(_LOCK, ids)
     empty = {row[0]: Head(0, bytes(row[6]), Balance()) for row in locked}
-    return {row[0]: _account(row) for row in locked}, empty | heads(empty.keys())
+    return {row[0]: as_account(row) for row in locked}, empty | heads(empty.keys())
 
 
 def heads(ids: Collection[UUID]) -> dict[UUID, Head]:
