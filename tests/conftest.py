@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 
 # Before Django's settings are loaded: they name the database by the home.
 _home = Path(tempfile.mkdtemp(prefix="sw-test-"))
 os.environ["SUANWANG_HOME"] = str(_home)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
+django.setup()  # conftest files further down may be loaded before pytest-django gets to it
 _external = bool(os.environ.get("SUANWANG_DATABASE_URL") or os.environ.get("DATABASE_URL"))
 
 

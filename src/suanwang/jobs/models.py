@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from suanwang.people.models import Organisation, Person
 from suanwang.people.scope import Scope
-from suanwang.registry.models import Cluster, Node
+from suanwang.registry.models import Cluster, Node, SiteAgent
 
 _JOB_SCOPE = Scope(
     organisations=("organisation_id", "cluster__centre__provider_id"),
@@ -50,7 +50,7 @@ class Job(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="jobs")
     submitted_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
-    name = models.CharField(max_length=100)
+    name = models.CharField(max_length=120)
     spec = models.JSONField()
     """A ``core.jobspec.JobSpec``; cores, memory and walltime are repeated below for the queue."""
     cores = models.PositiveIntegerField()
@@ -101,11 +101,16 @@ class Attempt(models.Model):
         ENDED = "ended"
         ABANDONED = "abandoned"
 
+    LIVE: ClassVar = (State.LEASED, State.ACCEPTED, State.RUNNING)
+    """It holds its share of a node."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.ForeignKey(Job, models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField(default=1)
     cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="attempts")
     node = models.ForeignKey(Node, models.PROTECT, related_name="attempts")
+    agent = models.ForeignKey(SiteAgent, models.PROTECT, null=True, related_name="attempts")
+    """Who was handed the lease; null until someone asked for it."""
     state = models.CharField(max_length=10, choices=State, default=State.LEASED)
     leased_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -124,6 +129,13 @@ class Attempt(models.Model):
                 condition=Q(state__in=["leased", "accepted", "running"]),
                 name="one_live_attempt",
             ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["cluster", "node"],
+                condition=Q(state__in=["leased", "accepted", "running"]),
+                name="attempt_live",
+            )
         ]
 
 
@@ -171,7 +183,7 @@ class JobFile(models.Model):
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="files")
     direction = models.CharField(max_length=3, choices=Direction)
-    name = models.CharField(max_length=255)
+    name = models.CharField(max_length=1024)
     size = models.PositiveIntegerField()
     sha256 = models.CharField(max_length=64)
     content = models.BinaryField()
@@ -180,3 +192,16 @@ class JobFile(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["job", "direction", "name"], name="job_file_once")
         ]
+
+
+class AgentNonce(models.Model):
+    """A number an agent used once in a signed request; kept while its time stamp would pass."""
+
+    SCOPE: ClassVar = Scope(city_roles=frozenset())
+
+    agent = models.ForeignKey(SiteAgent, models.CASCADE, related_name="+")
+    nonce = models.CharField(max_length=64)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "nonce"], name="nonce_once")]

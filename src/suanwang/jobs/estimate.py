@@ -1,0 +1,218 @@
+"""What a job would cost at most, centre by centre, before anybody commits to anything."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from suanwang.core.errors import Refused
+from suanwang.core.jobspec import JobSpec
+from suanwang.core.money import Fen
+from suanwang.people.scope import Viewer
+from suanwang.people.services import require
+from suanwang.registry import queries as registry
+from suanwang.registry.models import AcceleratorModel, Cluster, DataCentre, Node, Price
+from suanwang.registry.rules import cost_fen
+
+QUEUE_HORIZON = timedelta(days=7)
+"""A hold also covers prices already announced for so long after submission."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One meter at the full walltime, at the price valid now."""
+
+    meter: str
+    quantity: int
+    price_id: UUID
+    price_fen: Fen
+    per_quantity: int
+    amount_fen: Fen
+    until: datetime | None
+    """When this price ends; None: no end was announced."""
+
+
+@dataclass(frozen=True)
+class CentreOption:
+    """One place the job could go to, and what it would cost there at most."""
+
+    centre: DataCentre
+    cluster: Cluster
+    model: str | None
+    """Of the cards there; None for a job without cards."""
+    fits: bool
+    online: bool
+    lines: tuple[Line, ...]
+    missing_prices: tuple[str, ...]
+    amount_fen: Fen
+    hold_fen: Fen
+    """As ``amount_fen``, but at the dearest price announced for the days to come."""
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether the job may be sent there: it fits, and every meter has a price."""
+        return self.fits and not self.missing_prices
+
+    @property
+    def price_until(self) -> datetime | None:
+        """Until when all of these prices hold."""
+        return min((line.until for line in self.lines if line.until), default=None)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """All the places, the cheapest first, and what would be held."""
+
+    options: tuple[CentreOption, ...]
+
+    @property
+    def acceptable(self) -> tuple[CentreOption, ...]:
+        return tuple(option for option in self.options if option.acceptable)
+
+    @property
+    def cheapest(self) -> CentreOption:
+        return self.acceptable[0]
+
+    @property
+    def hold_fen(self) -> Fen:
+        """The dearest acceptable place: whichever is chosen, the budget is there."""
+        return max(option.hold_fen for option in self.acceptable)
+
+
+def estimate(spec: JobSpec, *, viewer: Viewer, at: datetime) -> Estimate:
+    """Price a job at its full walltime wherever it fits.
+
+    Each line is rounded half up from an exact fraction. The job is billed by what it really
+    uses, at most its walltime.
+
+    Refuses ``permission_missing``, ``centre_unknown``, ``accelerator_unknown``,
+    ``job_fits_nowhere`` (with what would fit) and ``price_unknown``.
+    """
+    require(viewer, "prices.read")
+    return price(spec, at=at)
+
+
+def price(spec: JobSpec, *, at: datetime) -> Estimate:
+    """The same without asking who wants to know."""
+    nodes = _nodes(spec)
+    options = _options(spec, nodes, at)
+    if not any(option.fits for option in options):
+        raise _fits_nowhere(spec, nodes)
+    if not any(option.acceptable for option in options):
+        missing = {meter for o in options if o.fits for meter in o.missing_prices}
+        raise Refused("price_unknown", meters=", ".join(sorted(missing)))
+    options.sort(key=lambda o: (not o.acceptable, o.amount_fen, o.centre.code, o.model or ""))
+    return Estimate(tuple(options))
+
+
+def _nodes(spec: JobSpec) -> list[Node]:
+    """The nodes that come into question by what was asked for by name."""
+    nodes = registry.working_nodes()
+    if spec.centre is not None:
+        if not DataCentre.objects.filter(code=spec.centre).exists():
+            raise Refused("centre_unknown", centre=spec.centre)
+        nodes = nodes.filter(cluster__centre__code=spec.centre)
+    wanted = spec.accelerator_model
+    if wanted is not None and not AcceleratorModel.objects.filter(code=wanted).exists():
+        raise Refused("accelerator_unknown", model=wanted)
+    return list(nodes)
+
+
+def fits(spec: JobSpec, node: Node) -> bool:
+    """Whether an empty node could run the job."""
+    return (
+        spec.cores <= node.cores and spec.memory_mib <= node.memory_mib and _has_cards(spec, node)
+    )
+
+
+def _has_cards(spec: JobSpec, node: Node) -> bool:
+    if spec.accelerators == 0:
+        return True
+    right = spec.accelerator_model in (None, node.accelerator_model_id)
+    return right and spec.accelerators <= node.accelerators
+
+
+def _options(spec: JobSpec, nodes: Sequence[Node], at: datetime) -> list[CentreOption]:
+    groups: dict[tuple[UUID, str | None], list[Node]] = defaultdict(list)
+    for node in nodes:
+        model = node.accelerator_model_id if spec.accelerators else None
+        groups[node.cluster_id, model].append(node)
+    horizon = at + timedelta(seconds=spec.walltime_seconds) + QUEUE_HORIZON
+    prices: dict[tuple[UUID, str, str | None], list[Price]] = defaultdict(list)
+    for row in registry.prices_between(at, horizon):
+        prices[row.centre_id, row.meter, row.accelerator_model_id].append(row)
+    online = registry.online_clusters(at)
+    found = []
+    for (cluster_id, model), members in groups.items():
+        cluster = members[0].cluster
+        lines, missing, hold = _lines(spec, cluster.centre_id, model, prices, at)
+        found.append(
+            CentreOption(
+                centre=cluster.centre,
+                cluster=cluster,
+                model=model,
+                fits=any(fits(spec, node) for node in members),
+                online=cluster_id in online,
+                lines=tuple(lines),
+                missing_prices=tuple(missing),
+                amount_fen=sum(line.amount_fen for line in lines),
+                hold_fen=hold,
+            )
+        )
+    return found
+
+
+def _lines(
+    spec: JobSpec,
+    centre_id: UUID,
+    model: str | None,
+    prices: Mapping[tuple[UUID, str, str | None], list[Price]],
+    at: datetime,
+) -> tuple[list[Line], list[str], Fen]:
+    """The lines at today's prices, the meters without one, and the amount to hold."""
+    lines, missing, hold = [], [], 0
+    for meter, quantity in spec.quantities(spec.walltime_seconds).items():
+        announced = prices.get((centre_id, meter, model if meter == "card_seconds" else None), [])
+        now = next((p for p in announced if _valid(p, at)), None)
+        if now is None:
+            missing.append(meter)
+            continue
+        hold += max(cost_fen(quantity, p.price_fen, p.per_quantity) for p in announced)
+        amount = cost_fen(quantity, now.price_fen, now.per_quantity)
+        lines.append(
+            Line(
+                meter,
+                quantity,
+                now.pk,
+                now.price_fen,
+                now.per_quantity,
+                amount,
+                now.validity.upper,
+            )
+        )
+    return lines, missing, hold
+
+
+def _valid(price: Price, at: datetime) -> bool:
+    upper = price.validity.upper
+    return bool(price.validity.lower <= at and (upper is None or at < upper))
+
+
+def _fits_nowhere(spec: JobSpec, nodes: Iterable[Node]) -> Refused:
+    """Say what would fit: if some node has the cards, its cores and memory; else the cards."""
+    with_cards = [node for node in nodes if _has_cards(spec, node)]
+    pool = with_cards or list(nodes)
+    by_model: dict[str, int] = defaultdict(int)
+    for node in pool:
+        if node.accelerator_model_id is not None:
+            model = node.accelerator_model_id
+            by_model[model] = max(by_model[model], node.accelerators)
+    return Refused(
+        "job_fits_nowhere",
+        cores=max((node.cores for node in pool), default=0),
+        memory_mib=max((node.memory_mib for node in pool), default=0),
+        cards=", ".join(f"{model} x{count}" for model, count in sorted(by_model.items())) or "0",
+    )

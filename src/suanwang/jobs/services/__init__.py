@@ -1,0 +1,27 @@
+"""The verbs of jobs: the only writers of their tables, one transaction each."""
+
+from suanwang.jobs.estimate import estimate
+from suanwang.jobs.services.cancellation import cancel
+from suanwang.jobs.services.dispatch import abandon_expired, dispatch_once
+from suanwang.jobs.services.leases import Lease, Orders, lease
+from suanwang.jobs.services.output import put_file, take_log
+from suanwang.jobs.services.reports import StateReport, take_states
+from suanwang.jobs.services.requests import forget_nonces, use_nonce
+from suanwang.jobs.services.submission import submit
+
+__all__ = [
+    "Lease",
+    "Orders",
+    "StateReport",
+    "abandon_expired",
+    "cancel",
+    "dispatch_once",
+    "estimate",
+    "forget_nonces",
+    "lease",
+    "put_file",
+    "submit",
+    "take_log",
+    "take_states",
+    "use_nonce",
+]

@@ -1,0 +1,95 @@
+"""Leases: what an agent is handed, how long it may keep it, and what it must stop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from suanwang.jobs.models import Attempt, Job
+from suanwang.jobs.rules import LEASE_RENEWED
+from suanwang.registry.models import SiteAgent
+
+_RENEWED_EVERY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One job handed to an agent: run it once, under this attempt's id."""
+
+    attempt_id: UUID
+    job_id: UUID
+    spec: dict[str, Any]
+    node: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What an agent is to start and to stop."""
+
+    leases: list[Lease] = field(default_factory=list)
+    cancel: list[UUID] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.leases or self.cancel)
+
+
+@transaction.atomic
+def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Orders:
+    """Renew what the agent runs, hand it what waits for it, and name what it must stop.
+
+    A lease is handed out again until the agent names it: an answer that was lost costs nothing.
+    What the agent runs and the platform has given up, or never knew, must be stopped.
+    """
+    orders = Orders()
+    live = (
+        Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE)
+        .filter(Q(agent=None) | Q(agent=agent))
+        .select_related("job", "node")
+        .order_by("leased_at", "id")
+    )
+    renew, taken = [], []
+    for attempt in live:
+        named = attempt.pk in running
+        if attempt.job.state == Job.State.CANCELLING:
+            orders.cancel.append(attempt.pk)
+        elif not named and attempt.state == Attempt.State.LEASED:
+            if attempt.agent_id is None:
+                taken.append(attempt.pk)
+            orders.leases.append(
+                Lease(
+                    attempt.pk,
+                    attempt.job_id,
+                    attempt.job.spec,
+                    attempt.node.name,
+                    attempt.expires_at,
+                )
+            )
+        if named and attempt.expires_at < at + LEASE_RENEWED - _RENEWED_EVERY:
+            renew.append(attempt.pk)
+    if taken:
+        taken_now = Attempt.objects.filter(pk__in=taken, agent=None, state=Attempt.State.LEASED)
+        if taken_now.update(agent=agent) < len(taken):  # another agent, or a cancel, came first
+            mine = set(
+                Attempt.objects.filter(pk__in=taken, agent=agent).values_list("pk", flat=True)
+            )
+            lost = set(taken) - mine
+            orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
+    if renew:
+        Attempt.objects.filter(pk__in=renew, state__in=Attempt.LIVE).update(
+            expires_at=at + LEASE_RENEWED
+        )
+    known = set(live.values_list("pk", flat=True)) if running else set()
+    ended = set(
+        Attempt.objects.filter(pk__in=running, state=Attempt.State.ENDED).values_list(
+            "pk", flat=True
+        )
+    )
+    orders.cancel.extend(sorted(set(running) - known - ended))
+    return orders

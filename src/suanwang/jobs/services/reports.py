@@ -1,0 +1,158 @@
+"""What agents say became of their attempts. An attempt's id fences: old news is void."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from suanwang.core.errors import NotFound, Refused
+from suanwang.jobs import bells, effects
+from suanwang.jobs.models import Attempt, Job
+from suanwang.jobs.rules import ENDS, LEASE_RENEWED, after, after_loss
+from suanwang.jobs.services.cancellation import release_hold
+from suanwang.jobs.story import move, state_of
+from suanwang.registry.models import SiteAgent
+
+REPORTABLE: Final = frozenset({"accepted", "starting", "running", "refused", "lost", *ENDS})
+
+_REASONS: Final = {
+    "succeeded": "job_succeeded",
+    "failed": "job_failed",
+    "cancelled": "job_cancelled",
+    "timeout": "job_timeout",
+    "out_of_memory": "job_out_of_memory",
+}
+
+
+@dataclass(frozen=True)
+class StateReport:
+    """One event of one attempt, numbered by the agent from 1."""
+
+    attempt_id: UUID
+    sequence: int
+    state: str
+    at: datetime
+    exit_code: int | None = None
+    reason: str = ""
+
+
+def take_states(
+    agent: SiteAgent, events: Sequence[StateReport], *, at: datetime
+) -> tuple[list[StateReport], list[tuple[StateReport, Refused | NotFound]]]:
+    """Take what an agent reports, each event in a transaction of its own.
+
+    Idempotent by attempt and sequence: a repeat is accepted and changes nothing. Refuses, per
+    event: ``attempt_unknown``, ``attempt_void``, ``attempt_state_unknown``, and what the table
+    of states refuses.
+    """
+    accepted, refused = [], []
+    for event in events:
+        try:
+            _take(agent, event, at=at)
+        except (Refused, NotFound) as refusal:
+            refused.append((event, refusal))
+        else:
+            accepted.append(event)
+    return accepted, refused
+
+
+def own_attempt(agent: SiteAgent, attempt_id: UUID) -> Attempt:
+    """An attempt on the agent's cluster that this agent may speak for, locked with its job.
+
+    The job is locked first, as everywhere, so that nobody waits in a circle.
+
+    Refuses ``attempt_unknown``, and ``attempt_void`` for one the platform has given up.
+    """
+    found = Attempt.objects.filter(pk=attempt_id, cluster=agent.cluster_id).first()
+    if found is None:
+        raise NotFound("attempt_unknown", attempt=str(attempt_id))
+    job = Job.objects.select_for_update(of=("self",)).get(pk=found.job_id)
+    attempt = Attempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
+    attempt.job = job
+    if attempt.state == Attempt.State.ABANDONED or attempt.agent_id not in (None, agent.pk):
+        raise Refused("attempt_void", attempt=str(attempt_id))
+    return attempt
+
+
+@transaction.atomic
+def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> None:
+    if event.state not in REPORTABLE:
+        raise Refused("attempt_state_unknown", state=event.state[:20])
+    attempt = own_attempt(agent, event.attempt_id)
+    if event.sequence <= attempt.last_sequence:
+        return
+    if attempt.state not in Attempt.LIVE:
+        raise Refused("attempt_void", attempt=str(attempt.pk))
+    attempt.last_sequence = event.sequence
+    attempt.agent = agent
+    attempt.expires_at = at + LEASE_RENEWED
+    happened = min(max(event.at, attempt.leased_at), at)
+    if event.state in ("lost", "refused"):
+        lose(attempt, at=at, reason=event.reason or event.state)
+    elif event.state in ENDS:
+        _end(attempt, event, happened)
+    else:
+        _go_on(attempt, event.state, happened)
+    attempt.isolation = attempt.isolation or agent.isolation
+    attempt.save()
+
+
+def _go_on(attempt: Attempt, state: str, happened: datetime) -> None:
+    job = attempt.job
+    if state == "running":
+        attempt.state = Attempt.State.RUNNING
+        attempt.started_at = attempt.started_at or happened
+        job.started_at = job.started_at or happened
+        following = after(state_of(job), "run")
+    else:
+        if attempt.state == Attempt.State.LEASED:
+            attempt.state = Attempt.State.ACCEPTED
+        if state == "accepted" or attempt.state == Attempt.State.RUNNING:
+            return
+        following = after(state_of(job), "start")
+    if following != job.state:
+        move(job, following, f"job_{following}", {"node": attempt.node.name}, at=happened)
+    else:
+        job.save(update_fields=["started_at"])
+
+
+def _end(attempt: Attempt, event: StateReport, happened: datetime) -> None:
+    job = attempt.job
+    following = after(state_of(job), ENDS[event.state])
+    attempt.state = Attempt.State.ENDED
+    attempt.ended_at = max(happened, attempt.started_at or happened)
+    job.ended_at = attempt.ended_at
+    job.exit_code = event.exit_code
+    facts: dict[str, Any] = {
+        "exit_code": event.exit_code,
+        "walltime_seconds": job.walltime_seconds,
+        "memory_mib": job.memory_mib,
+    }
+    if event.reason:
+        facts["detail"] = event.reason[:500]
+    move(job, following, _REASONS[event.state], facts, at=happened)
+    effects.settle_soon()
+    bells.ring(bells.QUEUE)
+
+
+def lose(attempt: Attempt, *, at: datetime, reason: str) -> None:
+    """Give up an attempt: the job queues again, or has had its last chance. The caller saves
+    the attempt; nothing of it will be billed.
+    """
+    job = attempt.job
+    attempt.state, attempt.ended_at = Attempt.State.ABANDONED, at
+    following = after_loss(state_of(job), attempt.number)
+    job.cluster, job.started_at = (None, None) if following == "queued" else (job.cluster, None)
+    facts = {"attempt": attempt.number, "node": attempt.node.name, "detail": reason[:500]}
+    code = {"queued": "job_requeued", "lost": "job_lost"}.get(following, "job_cancelled")
+    move(job, following, code, facts, at=at)
+    if following != "queued":
+        attempt.save()
+        release_hold(job, at=at)
+        effects.settle_soon()
+    bells.ring(bells.QUEUE)

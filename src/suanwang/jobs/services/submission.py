@@ -1,0 +1,132 @@
+"""Submit: the job, the hold that will pay for it, its files and the first line of its story."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import transaction
+
+from suanwang.core.errors import NotSignedIn, Refused
+from suanwang.core.jobspec import FileIn, JobSpec
+from suanwang.core.money import Fen, format_yuan
+from suanwang.jobs import bells
+from suanwang.jobs.estimate import price
+from suanwang.jobs.models import Job, JobEvent, JobFile
+from suanwang.jobs.rules import FILES_BYTES_MAX
+from suanwang.ledger import chart
+from suanwang.ledger.queries import balance
+from suanwang.ledger.rules import Ledger, TransferResult, TransferSpec
+from suanwang.ledger.services import create_accounts, create_transfers
+from suanwang.people.models import Organisation
+from suanwang.people.scope import Viewer
+from suanwang.people.services import record, require
+
+_UNOPENED = frozenset(
+    {TransferResult.DEBIT_ACCOUNT_NOT_FOUND, TransferResult.CREDIT_ACCOUNT_NOT_FOUND}
+)
+
+
+@transaction.atomic
+def submit(
+    spec: JobSpec, files: Mapping[str, bytes] | None = None, *, actor: Viewer, at: datetime
+) -> Job:
+    """Queue a job and hold what it can cost at most. Nothing starts without its hold.
+
+    Refuses ``permission_missing``, ``organisation_not_active``, ``file_missing``,
+    ``file_unexpected``, ``file_damaged``, ``files_too_large``, ``budget_exceeded`` and what
+    ``estimate`` refuses; then nothing has changed.
+    """
+    require(actor, "jobs.submit")
+    if actor.person is None or actor.organisation_id is None:
+        raise NotSignedIn("sign_in_needed")
+    contents = check_files(spec.files_in, files or {})
+    estimated = price(spec, at=at)
+    organisation = Organisation.objects.get(pk=actor.organisation_id)
+    job = Job.objects.create(
+        organisation=organisation,
+        submitted_by=actor.person,
+        name=spec.name,
+        spec=spec.model_dump(mode="json"),
+        cores=spec.cores,
+        memory_mib=spec.memory_mib,
+        accelerators=spec.accelerators,
+        accelerator_model=spec.accelerator_model or "",
+        walltime_seconds=spec.walltime_seconds,
+        reason={"code": "job_submitted", "facts": {}},
+        estimate_fen=estimated.hold_fen,
+        hold_id=uuid.uuid4(),
+        submitted_at=at,
+    )
+    JobFile.objects.bulk_create(
+        JobFile(
+            job=job,
+            direction=JobFile.Direction.IN,
+            name=file.name,
+            size=file.size,
+            sha256=file.sha256,
+            content=contents[file.name],
+        )
+        for file in spec.files_in
+    )
+    JobEvent.objects.create(
+        job=job,
+        at=at,
+        state=job.state,
+        person=actor.person,
+        facts={"code": "job_submitted", "facts": {"hold_fen": estimated.hold_fen}},
+    )
+    record(actor, "jobs.submit", subject=job, concerns=organisation, at=at, name=spec.name)
+    _hold(job, estimated.hold_fen, at=at)
+    bells.ring(bells.QUEUE)
+    return job
+
+
+def _hold(job: Job, amount_fen: Fen, *, at: datetime) -> None:
+    """Last, because the lock on the budget is the one others wait for. Free work needs none."""
+    if amount_fen == 0:
+        return
+    spend, clearing = chart.spend(job.organisation_id), chart.clearing()
+    spec = TransferSpec(
+        job.hold_id,
+        spend.id,
+        clearing.id,
+        amount_fen,
+        Ledger.MONEY,
+        "hold",
+        kind="pending",
+        facts={"job": str(job.pk)},
+    )
+    [result] = create_transfers([spec], at=at)
+    if result in _UNOPENED:
+        create_accounts([spend, clearing])
+        [result] = create_transfers([spec], at=at)
+    if result is TransferResult.EXCEEDS_CREDITS:
+        raise Refused(
+            "budget_exceeded",
+            available=format_yuan(balance(spend.id).available),
+            needed=format_yuan(amount_fen),
+        )
+    if not result.good:
+        raise RuntimeError(f"the hold of job {job.pk} was refused: {result}")
+
+
+def check_files(described: list[FileIn], given: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Hold what was sent against what the specification says was sent.
+
+    Refuses ``file_missing``, ``file_unexpected``, ``file_damaged``, ``files_too_large``.
+    """
+    if sum(file.size for file in described) > FILES_BYTES_MAX:
+        raise Refused("files_too_large", limit_mib=FILES_BYTES_MAX // 2**20)
+    for name in given.keys() - {file.name for file in described}:
+        raise Refused("file_unexpected", name=name[:80])
+    for file in described:
+        content = given.get(file.name)
+        if content is None:
+            raise Refused("file_missing", name=file.name[:80])
+        whole = len(content) == file.size
+        if not whole or hashlib.sha256(content).hexdigest() != file.sha256:
+            raise Refused("file_damaged", name=file.name[:80])
+    return given

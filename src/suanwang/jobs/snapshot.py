@@ -1,0 +1,116 @@
+"""What placement is to choose from, read from the database in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import cast
+from uuid import UUID
+
+from suanwang.jobs.models import Attempt, Job
+from suanwang.placement import Ask, Goal, Machine, Rates, Room, Running, Snapshot
+from suanwang.registry import queries as registry
+from suanwang.registry.models import DataCentre, Node
+from suanwang.registry.rules import counted_gflops
+
+_ROUNDING_FEN = 2
+"""Three lines rounded half up may be up to 1.5 fen under their exact sum."""
+_GREY_UNKNOWN = Fraction(2)
+"""For a centre without readings: as wasteful as an old one, so that silence never pays."""
+
+
+def take_snapshot(at: datetime) -> Snapshot:
+    """The machines that take new work and what is running on them now."""
+    nodes = list(registry.working_nodes())
+    online = registry.online_clusters(at)
+    rates = _rates(at)
+    grey = {
+        centre: energy.pue * (1 - energy.green_share)
+        for centre, energy in registry.energy(since=at - timedelta(days=370)).items()
+    }
+    gflops = {
+        model: counted[0]
+        for model, figures in registry.figures().items()
+        if (counted := counted_gflops(figures, "fp16"))
+    }
+    machines = [
+        _machine(node, online, rates, grey.get(node.cluster.centre_id, _GREY_UNKNOWN), gflops)
+        for node in nodes
+    ]
+    return Snapshot(machines, _running(at))
+
+
+def _machine(
+    node: Node,
+    online: set[UUID],
+    rates: dict[tuple[UUID, str, str | None], Fraction],
+    grey: Fraction,
+    gflops: dict[str, int],
+) -> Machine:
+    centre: DataCentre = node.cluster.centre
+    model = node.accelerator_model_id
+    return Machine(
+        id=node.pk,
+        name=node.name,
+        cluster_id=node.cluster_id,
+        centre=centre.code,
+        whole=Room(node.cores, node.memory_mib, node.accelerators),
+        model=model,
+        online=node.cluster_id in online,
+        rates=Rates(
+            rates.get((centre.pk, "core_seconds", None)),
+            rates.get((centre.pk, "memory_mib_seconds", None)),
+            rates.get((centre.pk, "card_seconds", model)),
+        ),
+        energy=grey,
+        gflops=gflops.get(model or "", 0),
+    )
+
+
+def _rates(at: datetime) -> dict[tuple[UUID, str, str | None], Fraction]:
+    return {
+        (p.centre_id, p.meter, p.accelerator_model_id): Fraction(p.price_fen, p.per_quantity)
+        for p in registry.prices_valid(at)
+    }
+
+
+def _running(at: datetime) -> list[Running]:
+    live = Attempt.objects.filter(state__in=Attempt.LIVE).values_list(
+        "node_id",
+        "job__cores",
+        "job__memory_mib",
+        "job__accelerators",
+        "job__walltime_seconds",
+        "started_at",
+    )
+    return [
+        Running(node, Room(cores, memory, cards), (started or at) + timedelta(seconds=walltime))
+        for node, cores, memory, cards, walltime, started in live
+    ]
+
+
+def used_by_node(nodes: Sequence[int]) -> dict[int, Room]:
+    """What live attempts hold on some nodes, read again under their locks."""
+    used: dict[int, Room] = defaultdict(lambda: Room(0, 0, 0))
+    live = Attempt.objects.filter(state__in=Attempt.LIVE, node_id__in=nodes).values_list(
+        "node_id", "job__cores", "job__memory_mib", "job__accelerators"
+    )
+    for node, cores, memory, cards in live:
+        used[node] = used[node].plus(Room(cores, memory, cards))
+    return used
+
+
+def ask_of(job: Job) -> Ask:
+    """A queued job as placement sees it."""
+    return Ask(
+        job_id=job.pk,
+        room=Room(job.cores, job.memory_mib, job.accelerators),
+        model=job.accelerator_model or None,
+        walltime_seconds=job.walltime_seconds,
+        submitted_at=job.submitted_at,
+        goal=cast(Goal, job.spec.get("goal", "balanced")),
+        centre=job.spec.get("centre"),
+        cost_max_fen=job.estimate_fen + _ROUNDING_FEN,
+    )

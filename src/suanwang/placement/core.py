@@ -1,0 +1,215 @@
+"""Who goes where, now: a pure function of a snapshot and a queue.
+
+1. Jobs are taken in the order they were submitted.
+2. A machine will do if it is whole enough, has the cards asked for, is heard of, has a price for
+   every meter, and costs at most what is held.
+3. Of the machines that will do and have room now, the job's goal picks; ties go to the tightest
+   fit, so that large holes stay whole.
+4. The first job that finds no room gets a reservation where it can start soonest. A later job may
+   pass it only if that start is not put off (EASY backfilling), so nobody starves.
+5. Every waiting job is told what it waits for and until about when; every placed one why there.
+
+Deterministic: no clock, no randomness; ties end at the machine's id.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from suanwang.placement.terms import (
+    Ask,
+    Decisions,
+    Machine,
+    Placement,
+    Reason,
+    Room,
+    Running,
+    Snapshot,
+    Wait,
+)
+
+
+@dataclass(frozen=True)
+class _Reservation:
+    """Where and when the first waiting job will start, and what it leaves there."""
+
+    machine_id: int
+    starts_at: datetime
+    spare: Room
+
+
+def decide(snapshot: Snapshot, queue: Sequence[Ask], now: datetime) -> Decisions:
+    """Place what can start now; tell the others what they wait for."""
+    free = {machine.id: machine.whole for machine in snapshot.machines}
+    releases: dict[int, list[Running]] = defaultdict(list)
+    for running in snapshot.running:
+        if running.machine_id in free:
+            free[running.machine_id] = free[running.machine_id].less(running.room)
+            releases[running.machine_id].append(running)
+    decisions = Decisions([], [])
+    reserved: _Reservation | None = None
+    for ask in sorted(queue, key=lambda ask: (ask.submitted_at, ask.job_id)):
+        able, wait = _able(ask, snapshot.machines)
+        if wait is not None:
+            decisions.waits.append(Wait(ask.job_id, wait, None))
+            continue
+        ready = [m for m in able if free[m.id].holds(ask.room)]
+        open_now = [m for m in ready if _passes(ask, m, reserved, now)]
+        if open_now:
+            machine, reason = _choose(ask, open_now, free)
+            free[machine.id] = free[machine.id].less(ask.room)
+            ends_by = now + timedelta(seconds=ask.walltime_seconds)
+            releases[machine.id].append(Running(machine.id, ask.room, ends_by))
+            reserved = _after(ask, machine, reserved, now)
+            decisions.placements.append(Placement(ask.job_id, machine, reason))
+            continue
+        machine, starts_at, left = _soonest(ask, able, free, releases, now)
+        if reserved is None:
+            reserved = _Reservation(machine.id, starts_at, left.less(ask.room))
+        reason = _why_waiting(ask, able, bool(ready), machine, starts_at)
+        decisions.waits.append(Wait(ask.job_id, reason, starts_at))
+    return decisions
+
+
+def _able(ask: Ask, machines: Sequence[Machine]) -> tuple[list[Machine], Reason | None]:
+    """The machines that would do if they were empty; or why there is none, the nearest miss."""
+    left = list(machines)
+    steps: list[tuple[str, Callable[[Machine], bool]]] = [
+        ("wait_centre_takes_nothing", lambda m: ask.centre in (None, m.centre)),
+        ("wait_no_machine_large_enough", lambda m: fits_empty(ask, m)),
+        ("wait_centre_offline", lambda m: m.online),
+        ("wait_price_unknown", lambda m: _cost(ask, m) is not None),
+        ("wait_price_above_hold", lambda m: (_cost(ask, m) or 0) <= ask.cost_max_fen),
+    ]
+    for code, will_do in steps:
+        remaining = [m for m in left if will_do(m)]
+        if not remaining:
+            return [], Reason(code, {"machines": len(left)} | _asked(ask))
+        left = remaining
+    return left, None
+
+
+def fits_empty(ask: Ask, machine: Machine) -> bool:
+    """Whether a machine could run the job if it were empty."""
+    model_fits = ask.room.cards == 0 or ask.model in (None, machine.model)
+    return model_fits and machine.whole.holds(ask.room)
+
+
+def _cost(ask: Ask, machine: Machine) -> Fraction | None:
+    return machine.rates.cost_fen(ask.room, ask.walltime_seconds)
+
+
+def _asked(ask: Ask) -> dict[str, str | int]:
+    return {
+        "cores": ask.room.cores,
+        "memory_mib": ask.room.memory_mib,
+        "accelerators": ask.room.cards,
+        "model": ask.model or "",
+        "centre": ask.centre or "",
+    }
+
+
+def _passes(ask: Ask, machine: Machine, reserved: _Reservation | None, now: datetime) -> bool:
+    """Whether starting here now leaves the first waiting job its start."""
+    if reserved is None or machine.id != reserved.machine_id:
+        return True
+    over_by_then = now + timedelta(seconds=ask.walltime_seconds) <= reserved.starts_at
+    return over_by_then or reserved.spare.holds(ask.room)
+
+
+def _after(
+    ask: Ask, machine: Machine, reserved: _Reservation | None, now: datetime
+) -> _Reservation | None:
+    """The reservation once a job has passed it: what it uses up beyond the start is spare gone."""
+    if reserved is None or machine.id != reserved.machine_id:
+        return reserved
+    if now + timedelta(seconds=ask.walltime_seconds) <= reserved.starts_at:
+        return reserved
+    return _Reservation(reserved.machine_id, reserved.starts_at, reserved.spare.less(ask.room))
+
+
+def _choose(
+    ask: Ask, machines: Sequence[Machine], free: Mapping[int, Room]
+) -> tuple[Machine, Reason]:
+    """Order by the goal, then cards left idle by a job without cards, then the tightest fit."""
+    cost = {m.id: _cost(ask, m) or Fraction(0) for m in machines}
+    least_cost = min(cost.values())
+    least_energy = min(m.energy for m in machines)
+    balance = {
+        m.id: _ratio(cost[m.id], least_cost) + _ratio(m.energy, least_energy) for m in machines
+    }
+    by_goal: dict[str, Callable[[Machine], Fraction | int]] = {
+        "cheapest": lambda m: cost[m.id],
+        "fastest": lambda m: -m.gflops * ask.room.cards,
+        "greenest": lambda m: m.energy,
+        "balanced": lambda m: balance[m.id],
+    }
+    goal = by_goal[ask.goal]
+
+    def order(machine: Machine) -> tuple[object, ...]:
+        idle_cards = machine.whole.cards if ask.room.cards == 0 else 0
+        return goal(machine), idle_cards, _left_over(ask, machine, free), machine.id
+
+    chosen = min(machines, key=order)
+    facts: dict[str, str | int] = {
+        "centre": chosen.centre,
+        "node": chosen.name,
+        "choices": len({m.centre for m in machines}),
+        "cost_fen": -(-cost[chosen.id].numerator // cost[chosen.id].denominator),
+        "grey_energy": f"{float(chosen.energy):.2f}",
+    }
+    return chosen, Reason(f"placed_{ask.goal}", facts)
+
+
+def _ratio(value: Fraction, least: Fraction) -> Fraction:
+    """How many times the least; 1 is best. Free or wholly green machines stay comparable."""
+    return value / least if least else 1 + value
+
+
+def _left_over(ask: Ask, machine: Machine, free: Mapping[int, Room]) -> Fraction:
+    """What stays free on the machine, as a sum of parts of it."""
+    left = free[machine.id].less(ask.room)
+    return sum(
+        (Fraction(part, of) for part, of in zip(left, machine.whole, strict=True) if of),
+        Fraction(0),
+    )
+
+
+def _soonest(
+    ask: Ask,
+    machines: Sequence[Machine],
+    free: Mapping[int, Room],
+    releases: Mapping[int, Sequence[Running]],
+    now: datetime,
+) -> tuple[Machine, datetime, Room]:
+    """Where the job can start first if everything runs to its walltime, when, and what is free
+    there then."""
+    best: tuple[datetime, int, Machine, Room] | None = None
+    for machine in machines:
+        room, when = free[machine.id], now
+        for running in sorted(releases.get(machine.id, ()), key=lambda r: r.ends_by):
+            if room.holds(ask.room):
+                break
+            room, when = room.plus(running.room), max(when, running.ends_by)
+        if room.holds(ask.room) and (best is None or (when, machine.id) < best[:2]):
+            best = when, machine.id, machine, room
+    if best is None:  # nodes shrank under what runs on them: the whole machine, some day
+        return machines[0], now, machines[0].whole
+    return best[2], best[0], best[3]
+
+
+def _why_waiting(
+    ask: Ask, able: Sequence[Machine], has_room: bool, machine: Machine, starts_at: datetime
+) -> Reason:
+    code = "wait_for_an_earlier_job" if has_room else "wait_no_room"
+    facts = _asked(ask) | {
+        "machines": len(able),
+        "centre": machine.centre,
+        "node": machine.name,
+        "starts_at": starts_at.isoformat(timespec="minutes"),
+    }
+    return Reason(code, facts)

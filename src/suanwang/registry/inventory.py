@@ -1,0 +1,68 @@
+"""What an agent or a provider says a cluster is made of, checked before it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from suanwang.core.errors import Refused
+
+NODES_MAX = 20_000
+CORES_MAX = 65_536
+MEMORY_MIB_MAX = 2**30
+CARDS_MAX = 1_024
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One machine as reported: whole capacity, not what is free."""
+
+    name: str
+    cores: int
+    memory_mib: int
+    accelerators: tuple[tuple[str, int], ...] = ()
+    """``(model, count)``; a node holds cards of one model."""
+    rack: str = ""
+
+    @property
+    def cards(self) -> tuple[str | None, int]:
+        """The model and the number of its cards."""
+        held = [(model, count) for model, count in self.accelerators if count]
+        return held[0] if held else (None, 0)
+
+
+def check_inventory(nodes: Sequence[NodeReport], known_models: Collection[str]) -> None:
+    """Refuse a report that cannot be true, as a whole: half an inventory misleads placement.
+
+    Refuses ``inventory_too_large``, ``node_named_twice``, ``node_impossible``,
+    ``node_mixes_cards``, ``accelerator_unknown``.
+    """
+    if len(nodes) > NODES_MAX:
+        raise Refused("inventory_too_large", nodes=len(nodes), limit=NODES_MAX)
+    if (twice := _first_repeated(node.name for node in nodes)) is not None:
+        raise Refused("node_named_twice", node=twice)
+    for node in nodes:
+        possible = (
+            0 < len(node.name) <= 80
+            and node.name.isprintable()
+            and len(node.rack) <= 40
+            and 0 < node.cores <= CORES_MAX
+            and 0 < node.memory_mib <= MEMORY_MIB_MAX
+            and all(0 <= count <= CARDS_MAX for _, count in node.accelerators)
+        )
+        if not possible:
+            raise Refused("node_impossible", node=node.name[:80])
+        if sum(1 for _, count in node.accelerators if count) > 1:
+            raise Refused("node_mixes_cards", node=node.name)
+        model, _ = node.cards
+        if model is not None and model not in known_models:
+            raise Refused("accelerator_unknown", model=model[:80])
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

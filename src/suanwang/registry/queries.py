@@ -1,0 +1,207 @@
+"""Reads of the registry: what the city has, what it costs, how well it uses its energy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet, Sum
+
+from suanwang.registry.models import (
+    AcceleratorFigure,
+    AcceleratorModel,
+    Cluster,
+    DataCentre,
+    EnergyReading,
+    Node,
+    Price,
+    SiteAgent,
+)
+from suanwang.registry.rules import Capacity, Figure, capacity, green_share, pue
+
+ONLINE_WITHIN = timedelta(seconds=90)
+"""An agent that has not called for so long is taken to be cut off."""
+
+
+def centres() -> QuerySet[DataCentre]:
+    """The public catalogue of centres, by code."""
+    return DataCentre.objects.select_related("provider", "division").order_by("code")
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What the meters of a centre said over a period, and the exact ratios that follow."""
+
+    it_wh: int
+    facility_wh: int
+    green_wh: int
+
+    @property
+    def pue(self) -> Fraction:
+        return pue(self.it_wh, self.facility_wh)
+
+    @property
+    def green_share(self) -> Fraction:
+        return green_share(self.green_wh, self.facility_wh)
+
+
+def energy(*, since: datetime | None = None, until: datetime | None = None) -> dict[UUID, Energy]:
+    """Energy by centre over the readings that lie wholly within a period; none, no entry."""
+    readings = EnergyReading.objects.all()
+    if since is not None:
+        readings = readings.filter(period__startswith__gte=since)
+    if until is not None:
+        readings = readings.filter(period__endswith__lte=until)
+    sums = readings.values("centre_id").annotate(
+        it=Sum("it_wh"), facility=Sum("facility_wh"), green=Sum("green_wh")
+    )
+    return {row["centre_id"]: Energy(row["it"], row["facility"], row["green"]) for row in sums}
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a centre has up now: sums over its nodes, cards by model."""
+
+    nodes: int
+    cores: int
+    memory_mib: int
+    cards: Mapping[str, int]
+
+    @property
+    def cards_all(self) -> int:
+        return sum(self.cards.values())
+
+
+EMPTY = Holding(0, 0, 0, {})
+
+
+def holdings() -> dict[UUID, Holding]:
+    """What each centre has up, in two queries for the whole city."""
+    cards: dict[UUID, dict[str, int]] = defaultdict(dict)
+    up = Node.objects.filter(up=True)
+    by_model = (
+        up.filter(accelerators__gt=0)
+        .values_list("cluster__centre_id", "accelerator_model_id")
+        .annotate(Sum("accelerators"))
+        .order_by("accelerator_model_id")
+    )
+    for centre_id, model, count in by_model:
+        cards[centre_id][model] = count
+    sums = up.values("cluster__centre_id").annotate(
+        nodes=Count("id"), all_cores=Sum("cores"), all_memory=Sum("memory_mib")
+    )
+    return {
+        row["cluster__centre_id"]: Holding(
+            row["nodes"], row["all_cores"], row["all_memory"], cards[row["cluster__centre_id"]]
+        )
+        for row in sums
+    }
+
+
+def figures() -> dict[str, list[Figure]]:
+    """Every published figure by accelerator model."""
+    found: dict[str, list[Figure]] = defaultdict(list)
+    for row in AcceleratorFigure.objects.all():
+        found[row.model_id].append(
+            Figure(row.precision, row.sparsity, row.basis, row.gflops, row.evidence)
+        )
+    return dict(found)
+
+
+@dataclass(frozen=True)
+class CentreFacts:
+    """A centre as the public sees it."""
+
+    centre: DataCentre
+    holding: Holding
+    capacities: tuple[Capacity, ...]
+    """By precision, from eligible figures only; a precision nothing counts at is left out."""
+    energy: Energy | None
+    prices: tuple[Price, ...]
+    online: bool
+
+
+def catalogue(at: datetime, only: QuerySet[DataCentre] | None = None) -> list[CentreFacts]:
+    """Every centre with capacity, energy and the prices valid now; a fixed number of queries."""
+    held, known, used = holdings(), figures(), energy()
+    online = online_clusters(at)
+    rows = list(centres() if only is None else only)
+    prices: dict[UUID, list[Price]] = defaultdict(list)
+    for price in prices_valid(at):
+        prices[price.centre_id].append(price)
+    clusters: dict[UUID, set[UUID]] = defaultdict(set)
+    for centre_id, cluster_id in Cluster.objects.values_list("centre_id", "id"):
+        clusters[centre_id].add(cluster_id)
+    found = []
+    for centre in rows:
+        holding = held.get(centre.pk, EMPTY)
+        counted = (capacity(holding.cards, known, p) for p in ("fp64", "fp32", "bf16", "fp16"))
+        found.append(
+            CentreFacts(
+                centre,
+                holding,
+                tuple(c for c in counted if c.cards_counted or c.precision == "fp16"),
+                used.get(centre.pk),
+                tuple(prices[centre.pk]),
+                bool(clusters[centre.pk] & online),
+            )
+        )
+    return found
+
+
+def prices_valid(at: datetime) -> QuerySet[Price]:
+    """All prices valid at a moment."""
+    return Price.objects.filter(validity__contains=at).order_by(
+        "centre_id", "meter", "accelerator_model_id"
+    )
+
+
+def prices_between(start: datetime, end: datetime) -> QuerySet[Price]:
+    """All prices valid at some moment of a period."""
+    return Price.objects.filter(validity__overlap=(start, end))
+
+
+def prices_of(centre: DataCentre) -> QuerySet[Price]:
+    """Every price a centre ever set, newest first."""
+    return Price.objects.filter(centre=centre).order_by("-validity", "id")
+
+
+def online_clusters(at: datetime) -> set[UUID]:
+    """Clusters with an agent that is enrolled, trusted and called lately."""
+    alive = SiteAgent.objects.filter(
+        revoked_at=None, enrolled_at__isnull=False, last_seen_at__gte=at - ONLINE_WITHIN
+    )
+    return set(alive.values_list("cluster_id", flat=True))
+
+
+def agent_known(agent_id: UUID) -> SiteAgent | None:
+    """An enrolled agent that was not revoked, with its cluster and centre."""
+    return (
+        SiteAgent.objects.select_related("cluster__centre__provider")
+        .filter(pk=agent_id, enrolled_at__isnull=False, revoked_at=None)
+        .first()
+    )
+
+
+def working_nodes() -> QuerySet[Node]:
+    """Nodes that are up, in clusters that take new work, in centres that are not closed."""
+    return (
+        Node.objects.filter(up=True, cluster__open=True)
+        .filter(~Q(cluster__centre__status=DataCentre.Status.CLOSED))
+        .select_related("cluster__centre")
+        .order_by("id")
+    )
+
+
+def accelerator_models() -> QuerySet[AcceleratorModel]:
+    """The catalogue of cards with their figures."""
+    return AcceleratorModel.objects.prefetch_related("figures").order_by("vendor", "code")
+
+
+def models_named(codes: Iterable[str]) -> dict[str, AcceleratorModel]:
+    """Cards by code."""
+    return AcceleratorModel.objects.in_bulk(list(codes))

@@ -1,0 +1,267 @@
+"""A provider registers what it has: centres, clusters, nodes, energy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+
+from suanwang.core.errors import NotAllowed, Refused
+from suanwang.people.models import Organisation
+from suanwang.people.roles import OrganisationKind, Role
+from suanwang.people.scope import Viewer
+from suanwang.people.services import record, require
+from suanwang.registry.inventory import NodeReport, check_inventory
+from suanwang.registry.models import (
+    AcceleratorModel,
+    Cluster,
+    DataCentre,
+    Division,
+    EnergyReading,
+    Node,
+)
+
+_CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_WATT_HOURS_MAX = 2**62
+
+
+def own(centre: DataCentre, actor: Viewer, permission: str) -> None:
+    """Let only the centre's own provider, or the city's operator, change what it says.
+
+    Refuses ``permission_missing``, ``sign_in_needed``, ``centre_of_another``.
+    """
+    require(actor, permission)
+    if actor.role is not Role.OPERATOR and actor.organisation_id != centre.provider_id:
+        raise NotAllowed("centre_of_another", centre=centre.code)
+
+
+@transaction.atomic
+def register_centre(
+    provider: Organisation,
+    *,
+    code: str,
+    name: str,
+    name_en: str = "",
+    tier: str,
+    kind: str,
+    division: str,
+    racks: int,
+    racks_used: int = 0,
+    actor: Viewer,
+    at: datetime,
+) -> DataCentre:
+    """Put a provider's data centre on the city's books. ``division`` is a county-level code.
+
+    Refuses ``centre_of_another``, ``provider_not_active``, ``centre_code_unusable``,
+    ``centre_code_taken``, ``centre_name_missing``, ``centre_tier_unknown``,
+    ``centre_kind_unknown``, ``division_unknown``, ``racks_impossible``.
+    """
+    centre = DataCentre(
+        provider=provider,
+        code=code,
+        name=name.strip(),
+        name_en=name_en.strip(),
+        tier=tier,
+        kind=kind,
+        racks=racks,
+        racks_used=racks_used,
+        created_at=at,
+    )
+    own(centre, actor, "centres.manage")
+    if provider.kind != OrganisationKind.PROVIDER or provider.status != "active":
+        raise Refused("provider_not_active", name=provider.name)
+    if not _CODE.fullmatch(code):
+        raise Refused("centre_code_unusable", code=code[:60])
+    if not centre.name or len(centre.name) > 100 or len(centre.name_en) > 100:
+        raise Refused("centre_name_missing")
+    if tier not in DataCentre.Tier.values:
+        raise Refused("centre_tier_unknown", tier=tier[:20])
+    if kind not in DataCentre.Kind.values:
+        raise Refused("centre_kind_unknown", kind=kind[:20])
+    if not 0 <= racks_used <= racks <= 10**6:
+        raise Refused("racks_impossible", racks=racks, used=racks_used)
+    found = Division.objects.filter(code=division).first()
+    if found is None:
+        raise Refused("division_unknown", division=division[:20])
+    centre.division = found
+    if DataCentre.objects.filter(code=code).exists():
+        raise Refused("centre_code_taken", code=code)
+    try:
+        with transaction.atomic():
+            centre.save(force_insert=True)
+    except IntegrityError as error:
+        raise Refused("centre_code_taken", code=code) from error
+    record(actor, "centres.manage", subject=centre, concerns=provider, at=at, code=code)
+    return centre
+
+
+@transaction.atomic
+def verify_centre(
+    centre: DataCentre,
+    *,
+    is_local_platform: bool,
+    is_public_platform: bool,
+    actor: Viewer,
+    at: datetime,
+) -> DataCentre:
+    """The operator confirms a centre's facts and says which kinds of platform it counts as."""
+    require(actor, "centres.verify")
+    if centre.status == DataCentre.Status.CLOSED:
+        raise Refused("centre_closed", centre=centre.code)
+    centre.status = DataCentre.Status.VERIFIED
+    centre.is_local_platform = is_local_platform
+    centre.is_public_platform = is_public_platform
+    centre.save(update_fields=["status", "is_local_platform", "is_public_platform"])
+    record(
+        actor,
+        "centres.verify",
+        subject=centre,
+        concerns=centre.provider,
+        at=at,
+        local_platform=is_local_platform,
+        public_platform=is_public_platform,
+    )
+    return centre
+
+
+@transaction.atomic
+def close_centre(centre: DataCentre, *, actor: Viewer, at: datetime) -> DataCentre:
+    """Take a centre out of service: no new work; what runs there ends in its own time."""
+    own(centre, actor, "centres.manage")
+    centre.status = DataCentre.Status.CLOSED
+    centre.save(update_fields=["status"])
+    centre.clusters.update(open=False)
+    record(actor, "centres.manage", subject=centre, concerns=centre.provider, at=at, closed=True)
+    return centre
+
+
+@transaction.atomic
+def register_cluster(
+    centre: DataCentre, *, name: str, engine: str, actor: Viewer, at: datetime
+) -> Cluster:
+    """Add a set of nodes behind one engine.
+
+    Refuses ``centre_of_another``, ``centre_closed``, ``cluster_name_unusable``,
+    ``cluster_name_taken``, ``engine_unknown``.
+    """
+    own(centre, actor, "centres.manage")
+    if centre.status == DataCentre.Status.CLOSED:
+        raise Refused("centre_closed", centre=centre.code)
+    if not 0 < len(name) <= 60 or not name.isprintable() or name != name.strip():
+        raise Refused("cluster_name_unusable", name=name[:60])
+    if engine not in Cluster.Engine.values:
+        raise Refused("engine_unknown", engine=engine[:20])
+    cluster, created = Cluster.objects.get_or_create(
+        centre=centre, name=name, defaults={"engine": engine}
+    )
+    if not created:
+        raise Refused("cluster_name_taken", name=name)
+    record(actor, "centres.manage", subject=cluster, concerns=centre.provider, at=at, name=name)
+    return cluster
+
+
+@transaction.atomic
+def open_cluster(cluster: Cluster, *, accept: bool, actor: Viewer, at: datetime) -> Cluster:
+    """Let a cluster take new work, or stop it from taking any."""
+    own(cluster.centre, actor, "centres.manage")
+    if accept and cluster.centre.status == DataCentre.Status.CLOSED:
+        raise Refused("centre_closed", centre=cluster.centre.code)
+    cluster.open = accept
+    cluster.save(update_fields=["open"])
+    provider = cluster.centre.provider
+    record(actor, "centres.manage", subject=cluster, concerns=provider, at=at, open=accept)
+    return cluster
+
+
+@transaction.atomic
+def declare_nodes(
+    cluster: Cluster, nodes: Sequence[NodeReport], *, actor: Viewer, at: datetime
+) -> int:
+    """A provider states its nodes by hand, as its agent would. Returns how many are up."""
+    own(cluster.centre, actor, "centres.manage")
+    replace_inventory(cluster, nodes, at=at)
+    provider = cluster.centre.provider
+    record(actor, "centres.manage", subject=cluster, concerns=provider, at=at, nodes=len(nodes))
+    return len(nodes)
+
+
+def replace_inventory(cluster: Cluster, nodes: Sequence[NodeReport], *, at: datetime) -> None:
+    """Make the books say what was reported. A node no longer named is down, never deleted:
+    attempts that ran on it still point at it. Runs inside the caller's transaction.
+    """
+    Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
+    check_inventory(nodes, set(AcceleratorModel.objects.values_list("code", flat=True)))
+    rows = []
+    for node in nodes:
+        model, cards = node.cards
+        rows.append(
+            Node(
+                cluster=cluster,
+                name=node.name,
+                rack=node.rack,
+                cores=node.cores,
+                memory_mib=node.memory_mib,
+                accelerator_model_id=model,
+                accelerators=cards,
+                up=True,
+                reported_at=at,
+            )
+        )
+    written = ["rack", "cores", "memory_mib", "accelerator_model", "accelerators"]
+    Node.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["cluster", "name"],
+        update_fields=[*written, "up", "reported_at"],
+    )
+    gone = Node.objects.filter(cluster=cluster, up=True)
+    gone.exclude(name__in=[node.name for node in nodes]).update(up=False, reported_at=at)
+
+
+@transaction.atomic
+def report_energy(
+    centre: DataCentre,
+    *,
+    start: datetime,
+    end: datetime,
+    it_wh: int,
+    facility_wh: int,
+    green_wh: int = 0,
+    actor: Viewer,
+    at: datetime,
+) -> EnergyReading:
+    """Enter the metered energy of a finished period, in watt-hours.
+
+    Refuses ``centre_of_another``, ``energy_period_wrong``, ``energy_impossible``,
+    ``energy_overlaps``.
+    """
+    own(centre, actor, "energy.report")
+    if not start < end <= at:
+        raise Refused("energy_period_wrong", start=start.isoformat(), end=end.isoformat())
+    if not (0 < it_wh <= facility_wh < _WATT_HOURS_MAX and 0 <= green_wh <= facility_wh):
+        raise Refused("energy_impossible", it_wh=it_wh, facility_wh=facility_wh, green_wh=green_wh)
+    reading = EnergyReading(
+        centre=centre,
+        period=DateTimeTZRange(start, end),
+        it_wh=it_wh,
+        facility_wh=facility_wh,
+        green_wh=green_wh,
+    )
+    DataCentre.objects.select_for_update(no_key=True).get(pk=centre.pk)
+    if EnergyReading.objects.filter(centre=centre, period__overlap=reading.period).exists():
+        raise Refused("energy_overlaps", start=start.isoformat(), end=end.isoformat())
+    reading.save(force_insert=True)
+    record(
+        actor,
+        "energy.report",
+        subject=centre,
+        concerns=centre.provider,
+        at=at,
+        it_wh=it_wh,
+        facility_wh=facility_wh,
+        green_wh=green_wh,
+    )
+    return reading
