@@ -9,8 +9,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Schema
-from ninja.errors import HttpError
-from ninja.errors import ValidationError as NinjaValidationError
 
 from suanwang.api.http import language_of
 from suanwang.core.errors import Malformed, SuanwangError
@@ -126,19 +124,19 @@ def field_problems(
     return found
 
 
-def of_refusal(request: HttpRequest, error: SuanwangError) -> HttpResponse:
+def of_refusal(request: HttpRequest, error: Any) -> HttpResponse:
     """Handler of the whole error tree."""
     return problem(request, error)
 
 
-def of_validation(request: HttpRequest, error: NinjaValidationError) -> HttpResponse:
+def of_validation(request: HttpRequest, error: Any) -> HttpResponse:
     """Handler of a payload that does not fit its schema."""
     return problem(
         request, Malformed("payload_not_valid"), errors=field_problems(request, error.errors)
     )
 
 
-def of_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+def of_http_error(request: HttpRequest, error: Any) -> HttpResponse:
     """Handler of what the framework itself refuses."""
     return of_status(request, error.status_code)
 

@@ -19,7 +19,7 @@ Rounding = Literal["down", "half_up", "up"]
 FEN_MAX = 10**15
 """Larger amounts (10 trillion yuan) are typing errors, and still fit a signed 64-bit integer."""
 
-_YUAN = re.compile(r"(-?)(\d{1,13})(?:\.(\d{1,2}))?")
+_YUAN = re.compile(r"(-?)(\d{1,18})(?:\.(\d{1,2}))?")
 
 
 def round_fen(amount: Fraction, rounding: Rounding) -> Fen:

@@ -19,6 +19,7 @@ from suanwang.api.http import (
 )
 from suanwang.core.errors import NotAllowed, NotSignedIn, Refused
 from suanwang.core.refusals import explain
+from suanwang.ledger import credit
 from suanwang.people import queries, schemas, services, sign_in
 from suanwang.people.models import Member
 from suanwang.people.roles import PERMISSIONS
@@ -86,6 +87,17 @@ def override_uscc(request: HttpRequest, organisation_id: UUID, payload: schemas.
     services.require(viewer, "organisation.override_uscc")
     found = queries.organisation(organisation_id, viewer)
     return services.override_uscc(found, payload.reason, actor=viewer, at=clock.now())
+
+
+@router.put("/organisations/{uuid:organisation_id}/credit-limit", response=schemas.OrganisationOut)
+def set_credit_limit(
+    request: HttpRequest, organisation_id: UUID, payload: schemas.CreditLimitIn
+) -> Any:
+    """Agree what an organisation may owe before it pays, in fen."""
+    viewer = viewer_of(request)
+    services.require(viewer, "credit.set")
+    found = queries.organisation(organisation_id, viewer)
+    return credit.set_credit_limit(found, payload.limit_fen, actor=viewer, at=clock.now())
 
 
 @router.get("/organisations/{uuid:organisation_id}/members", response=Page[schemas.MemberOut])
