@@ -28,7 +28,7 @@ def cli_page() -> str:
     """Every command with its arguments and options, as ``suanwang --help`` says them."""
     import typer.main
 
-    from suanwang.cli import app
+    from suanwang.cli import application
 
     lines = [
         "# Command line",
@@ -36,7 +36,7 @@ def cli_page() -> str:
         "In a checkout every command is called as `./suanwang …`; where the client is installed, "
         "as `suanwang …`.",
     ]
-    lines += _command("suanwang", typer.main.get_command(app), 2)
+    lines += _command("suanwang", typer.main.get_command(application()), 2)
     return "\n".join(lines)
 
 
@@ -51,7 +51,7 @@ def _command(name: str, command: Any, depth: int) -> Iterator[str]:
             shown = (
                 ", ".join(parameter.opts)
                 if parameter.param_type_name == "option"
-                else (parameter.human_readable_name)
+                else (parameter.name or "").upper()
             )
             text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
             yield f"| `{shown}` | {text} |"

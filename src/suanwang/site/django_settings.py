@@ -103,10 +103,6 @@ USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
 
 STATIC_URL = "/static/"
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "suanwang.site.static.AddressedByContent"},
-}
 STATICFILES_DIRS = [_here / "console" / "static"]
 
 SESSION_COOKIE_HTTPONLY = True

@@ -1,10 +1,10 @@
-"""The web process: granian, one worker of this machine's, WSGI, static files included."""
+"""The web process: granian with one worker, WSGI; the console serves the few static files."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from suanwang.site import logs, static
+from suanwang.site import logs
 from suanwang.site.processes import die_with_parent
 from suanwang.site.settings import settings
 
@@ -27,9 +27,6 @@ def main() -> None:
         websockets=False,
         workers_kill_timeout=10,
         log_dictconfig=config,
-        static_path_route=["/static"],
-        static_path_mount=[static.FOLDER],
-        static_path_expires=static.EXPIRES_SECONDS,
     ).serve()
 
 
