@@ -86,7 +86,6 @@ def _relative_path(name: str) -> str:
         or "\\" in name
         or any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
         or len(parts) > 16
-        or len(name.encode()) > 1024
     )
     if broken:
         raise PydanticCustomError(
@@ -130,10 +129,10 @@ def _environment(environment: dict[str, str]) -> dict[str, str]:
     return environment
 
 
-JobName = Annotated[StrictStr, Field(min_length=1, max_length=120), AfterValidator(_no_control)]
+JobName = Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(_no_control)]
 FileName = Annotated[
     StrictStr,
-    Field(max_length=1024),
+    Field(max_length=255),
     AfterValidator(_no_control),
     AfterValidator(_relative_path),
 ]
@@ -199,12 +198,12 @@ class JobSpec(BaseModel):
 
     def quantities(self, elapsed_seconds: int) -> dict[str, int]:
         """What a run of so many whole seconds used, by meter: allocated times elapsed."""
-        used = {
-            "core_seconds": self.cores * elapsed_seconds,
-            "card_seconds": self.accelerators * elapsed_seconds,
-            "memory_mib_seconds": self.memory_mib * elapsed_seconds,
+        allocated = {
+            "core_seconds": self.cores,
+            "card_seconds": self.accelerators,
+            "memory_mib_seconds": self.memory_mib,
         }
-        return {meter: quantity for meter, quantity in used.items() if quantity > 0}
+        return {meter: each * elapsed_seconds for meter, each in allocated.items() if each}
 
 
 @dataclass(frozen=True)

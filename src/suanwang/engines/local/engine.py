@@ -80,7 +80,7 @@ class LocalEngine:
             with contextlib.suppress(OSError, ValueError, TypeError):
                 self._live[folder.name] = read_plan(folder)
 
-    # -- what there is --------------------------------------------------------------------------
+    # -- what there is ------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
         return Capabilities("local", __version__, self._level.name, self._level.notes)
@@ -89,7 +89,7 @@ class LocalEngine:
         machine = self._machine
         return (NodeFacts(machine.name, len(machine.cpus), machine.memory_mib),)
 
-    # -- taking work ----------------------------------------------------------------------------
+    # -- taking work ------------------------------------------------------------
 
     def submit(self, submissions: Sequence[Submission]) -> list[Accepted | Rejected]:
         return [self._submit(one) for one in submissions]
@@ -156,7 +156,7 @@ class LocalEngine:
                 start_new_session=True,
             )
 
-    # -- watching -------------------------------------------------------------------------------
+    # -- watching ------------------------------------------------------------
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
         return {key: key for key in keys if _KEY.fullmatch(key) and (self._jobs / key).is_dir()}
@@ -242,7 +242,7 @@ class LocalEngine:
             elif not (folder / BEGAN).exists():
                 self._start_runner(folder)  # it will find the wish, and say so
 
-    # -- what came of it ------------------------------------------------------------------------
+    # -- what came of it ------------------------------------------------------------
 
     def logs(self, ref: str, stream: Stream, offset: int, limit: int = 1 << 18) -> LogChunk:
         folder = self._known(ref)

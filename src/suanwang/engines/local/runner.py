@@ -270,7 +270,7 @@ class Runner:
         self.status.cpu_milliseconds = cpu
         self.status.memory_peak_mib = peak or -(-spent.ru_maxrss // 1024)
 
-    # -- reasons to end it ----------------------------------------------------------------------
+    # -- reasons to end it ------------------------------------------------------------
 
     def _end(self, state: str, reason: str, grace_seconds: float) -> None:
         """Ask everything in the job to end, and set the moment when it is made to."""

@@ -1,0 +1,191 @@
+"""Speaks to the platform: outwards only, every request signed, every answer distrusted.
+
+Two things can go wrong and are kept apart: the platform cannot be asked (``PlatformUnavailable``:
+the same request may succeed later) or it will not take this (``PlatformRefused``: it never will).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from suanwang import __version__
+from suanwang.agent import messages
+from suanwang.agent.signing import AgentKey
+
+BASE = "/api/v1/agent"
+_ANSWER_BYTES_MAX = 8 << 20
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_SKEW_NOTED_SECONDS = 3
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class PlatformUnavailable(Exception):
+    """No answer, no usable answer, or one that says to come back later."""
+
+
+class PlatformRefused(Exception):
+    """The platform understood and will not take it."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+
+
+class PlatformClient:
+    """One connection pool; safe to use from several threads."""
+
+    def __init__(self, url: str, key: AgentKey, agent_id: str = "") -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is not the address of a platform")
+        local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        self._key = key
+        self._agent_id = agent_id
+        self.skew_seconds = 0.0
+        """How far the platform's clock is ahead of this machine's."""
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"),
+            timeout=_TIMEOUT,
+            trust_env=not local,  # a proxy leads out of the house, not into it
+            headers={"User-Agent": f"suanwang-agent/{__version__}"},
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    # -- the protocol ------------------------------------------------------------
+
+    def enrol(self, token: str) -> messages.Enrolled:
+        asked = {"token": token, "public_key": self._key.public, "version": __version__}
+        return self._post("enrol", asked, messages.Enrolled)
+
+    def report(self, inventory: Mapping[str, Any]) -> messages.Reported:
+        return self._post("report", inventory, messages.Reported)
+
+    def poll(
+        self, free: Mapping[str, int], running: Sequence[str], wait_seconds: int
+    ) -> messages.Orders:
+        asked = {"free": free, "running": list(running), "wait_seconds": wait_seconds}
+        return self._post("poll", asked, messages.Orders, patience=wait_seconds)
+
+    def states(self, events: Sequence[Mapping[str, Any]]) -> messages.Taken:
+        return self._post("states", {"events": list(events)}, messages.Taken)
+
+    def usage(self, records: Sequence[Mapping[str, Any]]) -> messages.Taken:
+        return self._post("usage", {"records": list(records)}, messages.Taken)
+
+    def log(self, attempt_id: str, stream: str, offset: int, data: bytes) -> int:
+        """Hand over a piece of output; the offset from which the platform wants more."""
+        path = f"logs/{attempt_id}/{stream}?offset={offset}"
+        body = self._send("POST", path, data, "application/octet-stream")
+        return self._read(body, messages.LogTaken).next_offset
+
+    def put_file(self, attempt_id: str, name: str, data: bytes) -> None:
+        path = f"files/{attempt_id}/{quote(name, safe='/')}"
+        self._send("PUT", path, data, "application/octet-stream")
+
+    def get_file(self, attempt_id: str, name: str, into: IO[bytes], size: int) -> str:
+        """Fetch a file in; its SHA-256. Never takes more than it should be."""
+        path = f"files/{attempt_id}/{quote(name, safe='/')}"
+        body = self._send("GET", path, b"", None, answer_max=size)
+        into.write(body)
+        return hashlib.sha256(body).hexdigest()
+
+    # -- one request ------------------------------------------------------------
+
+    def _post(
+        self, path: str, asked: Mapping[str, Any], model: type[_Model], *, patience: int = 0
+    ) -> _Model:
+        body = json.dumps(asked).encode()
+        return self._read(
+            self._send("POST", path, body, "application/json", patience=patience), model
+        )
+
+    def _read(self, body: bytes, model: type[_Model]) -> _Model:
+        try:
+            return model.model_validate_json(body)
+        except ValidationError as error:
+            raise PlatformUnavailable(f"an answer that makes no sense: {error!s:.200}") from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        content_type: str | None,
+        *,
+        patience: int = 0,
+        answer_max: int = _ANSWER_BYTES_MAX,
+    ) -> bytes:
+        headers = {} if content_type is None else {"Content-Type": content_type}
+        timeout = httpx.Timeout(30.0 + patience, connect=10.0)
+        request = self._http.build_request(
+            method, f"{BASE}/{path}", content=body, headers=headers, timeout=timeout
+        )
+        target = request.url.raw_path.decode("ascii")
+        at = int(time.time() + self.skew_seconds)
+        request.headers.update(
+            self._key.headers(self._agent_id, method, target, body, timestamp=at)
+        )
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                answer = _bounded(response, answer_max)
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise PlatformUnavailable(f"{type(error).__name__}: {error}") from None
+        self._note_clock(response)
+        _judge(response, answer)
+        return answer
+
+    def _note_clock(self, response: httpx.Response) -> None:
+        """Sign by the platform's clock: this machine's may be minutes off."""
+        try:
+            there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+        except (ValueError, TypeError):
+            return
+        skew = there - time.time()
+        self.skew_seconds = skew if abs(skew) > _SKEW_NOTED_SECONDS else 0.0
+
+
+def _bounded(response: httpx.Response, most: int) -> bytes:
+    pieces, size = [], 0
+    for piece in response.iter_bytes():
+        size += len(piece)
+        if size > max(most, 64 << 10):  # an error's words are always read
+            raise PlatformUnavailable(f"an answer of more than {most} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _judge(response: httpx.Response, answer: bytes) -> None:
+    status = response.status_code
+    if status < 300:
+        return
+    try:
+        problem = messages.Problem.model_validate_json(answer)
+    except ValidationError:
+        problem = messages.Problem()
+    # Not being let in says nothing about what was asked: a clock may be off, a key not yet known.
+    if status in (401, 403, 408, 425, 429) or status >= 500 or status < 400:
+        raise PlatformUnavailable(f"{status} {problem.code} {problem.detail}".strip())
+    raise PlatformRefused(status, problem.code or "refused", problem.detail or problem.title)
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

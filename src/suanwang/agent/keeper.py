@@ -1,0 +1,296 @@
+"""Brings leases to the engine and the engine's news into the spool. No network but files in.
+
+Every step is safe to repeat: the engine knows an attempt by its id, and each change of the spool
+is one transaction. So the process may die anywhere and a new one goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from suanwang.agent.messages import Lease
+from suanwang.agent.signing import AgentKey
+from suanwang.agent.spool import AttemptRow, Spool
+from suanwang.core.jobspec import JobSpec
+from suanwang.engines.port import (
+    Accepted,
+    Engine,
+    EngineState,
+    EngineUnavailable,
+    Observation,
+    Rejected,
+    Submission,
+    Usage,
+)
+
+log = logging.getLogger("suanwang.agent")
+
+CANCEL_GRACE_SECONDS = 5
+_LIVE_PHASES = ("leased", "submitted")
+
+
+class FileInWrong(Exception):
+    """A file in is not there, or not the one the job was submitted with."""
+
+
+class FileInLater(Exception):
+    """A file in cannot be fetched just now."""
+
+
+FetchFile = Callable[[str, str, Path, int], str]
+"""Fetch a file in of an attempt by name into a path, of so many bytes; its SHA-256."""
+
+
+class Keeper:
+    """The hands of the agent. ``now`` is the platform's time as far as it is known."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spool: Spool,
+        key: AgentKey,
+        inbound: Path,
+        fetch: FetchFile,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._spool = spool
+        self._key = key
+        self._inbound = inbound
+        self._fetch = fetch
+        self._now = now
+        self._specs: dict[str, JobSpec] = {}
+
+    # -- orders -------------------------------------------------------------------
+
+    def take_leases(self, leases: Sequence[Mapping[str, Any]]) -> None:
+        """Remember new work. What cannot be read is refused by name where it has a name."""
+        for raw in leases:
+            try:
+                lease = Lease.model_validate(raw)
+            except ValidationError as error:
+                self._spool.refused(self._now(), "lease_unreadable", str(error))
+                log.warning("a lease that cannot be read was passed over")
+                continue
+            attempt = str(lease.attempt_id)
+            with self._spool.transaction():
+                spec = _readable(lease.spec)
+                text = spec.model_dump_json() if spec is not None else ""
+                if not self._spool.take(attempt, str(lease.job_id), text, lease.expires_at):
+                    continue
+                if spec is None:
+                    self._refuse(attempt, "spec_unreadable")
+                else:
+                    self._spool.say(attempt, "accepted", self._now())
+
+    def take_cancels(self, attempts: Sequence[str]) -> None:
+        """Remember what to stop; of what was never received, say at once that it is stopped."""
+        for attempt in attempts:
+            with self._spool.transaction():
+                known = self._spool.attempt(attempt)
+                if known is None:
+                    self._spool.take(attempt, "", "", self._now())
+                    self._end_unstarted(attempt, "cancelled", "never_received")
+                elif known.phase in _LIVE_PHASES and not known.cancel:
+                    self._spool.change(attempt, cancel=1)
+
+    # -- one round ----------------------------------------------------------------
+
+    def round(self) -> None:
+        """Start what waits, stop what should stop, and write down what has changed."""
+        attempts = self._spool.open_attempts()
+        try:
+            for row in attempts:
+                if row.phase == "leased":
+                    self._start(row)
+            self.look()
+        except EngineUnavailable as error:
+            log.warning("the engine does not answer: %s", error)
+
+    def look(self) -> None:
+        """Write down what has changed with what runs. Raises ``EngineUnavailable``."""
+        running = [row for row in self._spool.open_attempts() if row.phase == "submitted"]
+        self._stop([row for row in running if row.cancel and not row.cancel_sent])
+        self._observe(running)
+
+    def _start(self, row: AttemptRow) -> None:
+        attempt = row.attempt_id
+        spec = self.spec(row)
+        if row.cancel:
+            # Perhaps the engine had it already when we died: then it is stopped, not denied.
+            found = self._engine.find([attempt])
+            if attempt not in found:
+                self._close_unstarted(attempt, "cancelled", "")
+                return
+            self._spool.change(attempt, phase="submitted", ref=found[attempt])
+            return
+        if self._now() >= row.expires_at and attempt not in self._engine.find([attempt]):
+            self._close_unstarted(attempt, "refused", "lease_expired")
+            return
+        try:
+            inputs = self._files_in(attempt, spec)
+        except FileInLater:
+            return
+        except FileInWrong as wrong:
+            self._close_unstarted(attempt, "refused", str(wrong))
+            return
+        answer = self._engine.submit([Submission(attempt, spec, inputs)])[0]
+        if isinstance(answer, Accepted):
+            with self._spool.transaction():
+                self._spool.change(attempt, phase="submitted", ref=answer.ref)
+            shutil.rmtree(self._inbound / attempt, ignore_errors=True)
+        elif answer.permanent:
+            self._rejected(attempt, answer)
+
+    def _rejected(self, attempt: str, answer: Rejected) -> None:
+        self._spool.refused(self._now(), answer.code, f"{attempt}: {answer.native}")
+        self._close_unstarted(attempt, "refused", f"{answer.code}: {answer.native}")
+
+    def _files_in(self, attempt: str, spec: JobSpec) -> dict[str, Path]:
+        folder = self._inbound / attempt
+        inputs: dict[str, Path] = {}
+        for number, file in enumerate(spec.files_in):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = folder / str(number)
+            got = _digest(path) if path.exists() else None
+            if got != file.sha256:
+                got = self._fetch(attempt, file.name, path, file.size)
+            if got != file.sha256:
+                raise FileInWrong(f"file_in_differs: {file.name}")
+            inputs[file.name] = path
+        return inputs
+
+    def _stop(self, rows: Sequence[AttemptRow]) -> None:
+        if not rows:
+            return
+        self._engine.cancel([row.ref for row in rows], CANCEL_GRACE_SECONDS)
+        for row in rows:
+            self._spool.change(row.attempt_id, cancel_sent=1)
+
+    def _observe(self, rows: Sequence[AttemptRow]) -> None:
+        seen = self._engine.observe([row.ref for row in rows])
+        ended = [ref for ref, one in seen.items() if one.state.final]
+        usage = self._engine.usage(ended) if ended else {}
+        for row in rows:
+            one = seen.get(row.ref)
+            if one is None:  # the engine answered, and does not know it any more
+                now = datetime.now(UTC)
+                one = Observation(row.ref, EngineState.LOST, "unknown", now, "engine_forgot")
+            self._write_down(row, one, usage.get(row.ref))
+
+    def _write_down(self, row: AttemptRow, one: Observation, usage: Usage | None) -> None:
+        """Put one observation into the spool: state, and at the end usage, in one commit."""
+        word = one.state.lifecycle
+        if not one.state.final:
+            if word != row.state and not (word == "starting" and row.state == "running"):
+                with self._spool.transaction():
+                    self._spool.say(row.attempt_id, word, self._shifted(one.started_at))
+            return
+        with self._spool.transaction():
+            if one.started_at is not None and row.state != "running":
+                self._spool.say(row.attempt_id, "running", self._shifted(one.started_at))
+            if usage is not None and word != "lost":
+                self._meter(row, usage)
+            self._spool.say(
+                row.attempt_id,
+                word,
+                self._shifted(one.ended_at),
+                exit_code=one.exit_code,
+                reason=one.reason,
+                final=True,
+            )
+            self._spool.change(row.attempt_id, phase="ended")
+
+    def _meter(self, row: AttemptRow, usage: Usage) -> None:
+        spec = self.spec(row)
+        began = self._shifted(usage.started_at)
+        elapsed = max(usage.elapsed_seconds, 1)
+        # The period is never shorter than what is billed in it, whatever the wall clock did.
+        shortest = timedelta(seconds=elapsed - 1, microseconds=1)
+        ended = max(self._shifted(usage.ended_at), began + shortest)
+        self._spool.meter(self._key, row.attempt_id, spec.quantities(elapsed), began, ended)
+
+    def drop(self, attempt: str) -> None:
+        """An attempt is closed: keep nothing of it in memory."""
+        self._specs.pop(attempt, None)
+
+    # -- small things ---------------------------------------------------------------
+
+    def spec(self, row: AttemptRow) -> JobSpec:
+        if row.attempt_id not in self._specs:
+            self._specs[row.attempt_id] = JobSpec.model_validate_json(row.spec)
+        return self._specs[row.attempt_id]
+
+    def free(self) -> dict[str, int]:
+        """What the machines have beyond what is leased."""
+        nodes = self._engine.inventory()
+        free = {
+            "cores": sum(node.cores for node in nodes),
+            "memory_mib": sum(node.memory_mib for node in nodes),
+            "accelerators": sum(one.count for node in nodes for one in node.accelerators),
+        }
+        for row in self._spool.open_attempts():
+            if row.phase in _LIVE_PHASES and row.spec:
+                spec = self.spec(row)
+                free["cores"] -= spec.cores
+                free["memory_mib"] -= spec.memory_mib
+                free["accelerators"] -= spec.accelerators
+        return {name: max(amount, 0) for name, amount in free.items()}
+
+    def stop_all(self, reason: str) -> list[str]:
+        """Ask the engine to end everything because we go; the refs that were asked."""
+        refs = [row.ref for row in self._spool.open_attempts() if row.phase == "submitted"]
+        if refs:
+            self._engine.cancel(refs, 2, reason=reason)
+        return refs
+
+    def disown(self, attempt: str) -> None:
+        """The platform has given this attempt up: stop it, and owe nothing more about it."""
+        row = self._spool.attempt(attempt)
+        if row is None or row.phase == "closed":
+            return
+        if row.phase == "submitted":
+            self._engine.cancel([row.ref], 0)
+        with self._spool.transaction():
+            self._spool.change(
+                attempt, phase="ended" if row.ref else "closed", output_done=1,
+                closed_at=self._now().isoformat(),
+            )  # fmt: skip
+
+    def _shifted(self, moment: datetime | None) -> datetime:
+        """A moment of this machine's clock, by the platform's."""
+        ours = datetime.now(UTC)
+        return self._now() - (ours - moment) if moment is not None else self._now()
+
+    def _refuse(self, attempt: str, reason: str) -> None:
+        self._spool.refused(self._now(), reason, attempt)
+        self._end_unstarted(attempt, "refused", reason)
+
+    def _close_unstarted(self, attempt: str, state: str, reason: str) -> None:
+        with self._spool.transaction():
+            self._end_unstarted(attempt, state, reason)
+
+    def _end_unstarted(self, attempt: str, state: str, reason: str) -> None:
+        self._spool.say(attempt, state, self._now(), reason=reason, final=True)
+        self._spool.change(attempt, phase="ended", output_done=1)
+
+
+def _readable(raw: Mapping[str, Any]) -> JobSpec | None:
+    try:
+        return JobSpec.model_validate(raw)
+    except ValidationError as error:
+        log.warning("a specification that cannot be read: %.200s", error)
+        return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,73 @@
+"""What the platform answers, read strictly: garbage becomes an error here and goes no further."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    """Fields that are not known yet may come: the platform may be newer than the agent."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Enrolled(_Answer):
+    """The name the agent goes by from now on."""
+
+    agent_id: UUID
+    cluster_id: str | int
+
+
+class Reported(_Answer):
+    server_time: datetime
+
+
+class Lease(_Answer):
+    """One job to run, under its attempt's id. The specification is read later, by itself."""
+
+    attempt_id: UUID
+    job_id: UUID
+    spec: dict[str, Any]
+    expires_at: datetime
+
+
+class Orders(_Answer):
+    """What to start and what to stop. One unreadable lease does not hide the others."""
+
+    leases: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = []
+    cancel: Annotated[list[UUID], Field(max_length=10_000)] = []
+    server_time: datetime
+
+
+class Refusal(_Answer):
+    """One thing the platform would not take, and why."""
+
+    code: str = ""
+    attempt_id: UUID | None = None
+    sequence: int | None = None
+    record_id: UUID | None = None
+    expected: int | None = None
+    facts: dict[str, Any] = {}
+
+
+class Taken(_Answer):
+    """What became of a batch; ``accepted`` is not read, what is not refused was taken."""
+
+    accepted: list[Any] = []
+    refused: list[Refusal] = []
+
+
+class LogTaken(_Answer):
+    next_offset: Annotated[int, Field(ge=0)]
+
+
+class Problem(_Answer):
+    """A problem+json body, or as much of it as came."""
+
+    code: str = ""
+    title: str = ""
+    detail: str = ""

@@ -1,0 +1,313 @@
+"""What the agent must not forget: its attempts, and what it still owes the platform.
+
+SQLite with every commit on the disk before it counts. States and usage leave here only when the
+platform has taken them; an attempt stays remembered after its end, so that a lease that comes
+twice does not run twice.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from suanwang.agent.signing import AgentKey
+from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS attempts (
+    attempt_id TEXT PRIMARY KEY,
+    job_id TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    ref TEXT NOT NULL DEFAULT '',
+    cancel INTEGER NOT NULL DEFAULT 0,
+    cancel_sent INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT '',
+    sequence INTEGER NOT NULL DEFAULT 0,
+    stdout_offset INTEGER NOT NULL DEFAULT 0,
+    stderr_offset INTEGER NOT NULL DEFAULT 0,
+    output_done INTEGER NOT NULL DEFAULT 0,
+    files_sent TEXT NOT NULL DEFAULT '[]',
+    closed_at TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS open_attempts ON attempts (phase) WHERE phase != 'closed';
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    attempt_id TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    at TEXT NOT NULL,
+    exit_code INTEGER,
+    reason TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    UNIQUE (attempt_id, sequence)
+);
+CREATE TABLE IF NOT EXISTS usage (
+    sequence INTEGER PRIMARY KEY,
+    attempt_id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    record TEXT NOT NULL,
+    delivered INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS refusals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    code TEXT NOT NULL,
+    about TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_BATCH = 200
+_USAGE_KEPT = 5000
+"""Delivered records kept, should the platform be restored to an earlier state and ask again."""
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One lease this agent was given, and how far it has got with it.
+
+    ``phase``: ``leased`` → ``submitted`` → ``ended`` → ``closed``.
+    """
+
+    attempt_id: str
+    job_id: str
+    spec: str
+    expires_at: datetime
+    phase: str
+    ref: str
+    cancel: bool
+    cancel_sent: bool
+    state: str
+    sequence: int
+    offsets: Mapping[str, int]
+    output_done: bool
+    files_sent: tuple[str, ...]
+
+
+class Spool:
+    """The agent's memory. One thread uses it; ``status`` may read beside it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
+        path.chmod(0o600)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it durable, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- attempts ------------------------------------------------------------
+
+    def take(self, attempt_id: str, job_id: str, spec: str, expires_at: datetime) -> bool:
+        """Remember a lease; False if it was known."""
+        cursor = self._db.execute(
+            "INSERT OR IGNORE INTO attempts (attempt_id, job_id, spec, expires_at, phase)"
+            " VALUES (?, ?, ?, ?, 'leased')",
+            (attempt_id, job_id, spec, expires_at.isoformat()),
+        )
+        return cursor.rowcount > 0
+
+    def open_attempts(self) -> list[AttemptRow]:
+        rows = self._db.execute("SELECT * FROM attempts WHERE phase != 'closed' ORDER BY rowid")
+        return [_attempt(row) for row in rows]
+
+    def attempt(self, attempt_id: str) -> AttemptRow | None:
+        found = self._db.execute("SELECT * FROM attempts WHERE attempt_id = ?", (attempt_id,))
+        row = found.fetchone()
+        return None if row is None else _attempt(row)
+
+    def change(self, attempt_id: str, **columns: object) -> None:
+        """Set columns of an attempt; their names are this program's own."""
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(
+            f"UPDATE attempts SET {names} WHERE attempt_id = ?",  # noqa: S608
+            (*columns.values(), attempt_id),
+        )
+
+    def forget_closed(self, before: datetime) -> None:
+        self._db.execute(
+            "DELETE FROM attempts WHERE phase = 'closed' AND closed_at < ?", (before.isoformat(),)
+        )
+
+    # -- states ------------------------------------------------------------
+
+    def say(
+        self,
+        attempt_id: str,
+        state: str,
+        at: datetime,
+        *,
+        exit_code: int | None = None,
+        reason: str = "",
+        final: bool = False,
+    ) -> None:
+        """Owe the platform one more state event, the next of its attempt."""
+        self._db.execute(
+            "UPDATE attempts SET sequence = sequence + 1, state = ? WHERE attempt_id = ?",
+            (state, attempt_id),
+        )
+        self._db.execute(
+            "INSERT INTO events (attempt_id, sequence, state, at, exit_code, reason, final)"
+            " SELECT attempt_id, sequence, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
+            (state, at.isoformat(), exit_code, reason[:500], final, attempt_id),
+        )
+
+    def owed_events(self) -> list[dict[str, Any]]:
+        """The next events in order. An end waits until the output before it is handed over."""
+        rows = self._db.execute(
+            "SELECT events.*, attempts.output_done FROM events JOIN attempts USING (attempt_id)"
+            " WHERE NOT events.final OR attempts.output_done ORDER BY events.id LIMIT ?",
+            (_BATCH,),
+        )
+        return [
+            {
+                "attempt_id": row["attempt_id"],
+                "sequence": row["sequence"],
+                "state": row["state"],
+                "at": row["at"],
+                "exit_code": row["exit_code"],
+                "reason": row["reason"],
+            }
+            for row in rows
+        ]
+
+    def events_settled(self, events: Iterable[Mapping[str, Any]]) -> None:
+        self._db.executemany(
+            "DELETE FROM events WHERE attempt_id = ? AND sequence = ?",
+            [(event["attempt_id"], event["sequence"]) for event in events],
+        )
+
+    def owes_events(self, attempt_id: str) -> bool:
+        found = self._db.execute("SELECT 1 FROM events WHERE attempt_id = ? LIMIT 1", (attempt_id,))
+        return found.fetchone() is not None
+
+    # -- usage ------------------------------------------------------------
+
+    def meter(
+        self,
+        key: AgentKey,
+        attempt_id: str,
+        quantities: Mapping[str, int],
+        started_at: datetime,
+        ended_at: datetime,
+    ) -> None:
+        """Add one signed record for each meter to the end of the chain."""
+        last = self._db.execute("SELECT sequence, hash FROM usage ORDER BY sequence DESC LIMIT 1")
+        row = last.fetchone()
+        sequence, previous = (0, FIRST_PREVIOUS_HASH) if row is None else tuple(row)
+        for meter, quantity in quantities.items():
+            sequence += 1
+            record: dict[str, object] = {
+                "record_id": str(uuid4()),
+                "attempt_id": attempt_id,
+                "meter": meter,
+                "quantity": quantity,
+                "started_at": started_at.isoformat(),
+                "ended_at": ended_at.isoformat(),
+                "sequence": sequence,
+            }
+            link = record_hash(previous, record)
+            record |= {
+                "previous_hash": previous,
+                "hash": link,
+                "signature": key.sign(link.encode()),
+            }
+            self._db.execute(
+                "INSERT INTO usage (sequence, attempt_id, hash, record) VALUES (?, ?, ?, ?)",
+                (sequence, attempt_id, link, json.dumps(record)),
+            )
+            previous = link
+
+    def owed_usage(self) -> list[dict[str, Any]]:
+        rows = self._db.execute(
+            "SELECT record FROM usage WHERE NOT delivered ORDER BY sequence LIMIT ?", (_BATCH,)
+        )
+        return [json.loads(row["record"]) for row in rows]
+
+    def usage_settled(self, up_to: int) -> None:
+        """All records up to this one are with the platform."""
+        self._db.execute("UPDATE usage SET delivered = 1 WHERE sequence <= ?", (up_to,))
+        self._db.execute(
+            "DELETE FROM usage WHERE delivered AND sequence <= ?", (up_to - _USAGE_KEPT,)
+        )
+
+    def usage_wanted_from(self, sequence: int) -> bool:
+        """Owe the records from this one on again; False if they are no longer kept."""
+        self._db.execute("UPDATE usage SET delivered = 0 WHERE sequence >= ?", (sequence,))
+        found = self._db.execute("SELECT 1 FROM usage WHERE sequence = ?", (sequence,))
+        return found.fetchone() is not None
+
+    def owes_usage(self, attempt_id: str) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM usage WHERE attempt_id = ? AND NOT delivered LIMIT 1", (attempt_id,)
+        )
+        return found.fetchone() is not None
+
+    # -- notes ------------------------------------------------------------
+
+    def refused(self, at: datetime, code: str, about: str) -> None:
+        """Keep what the platform or the engine would not take, for ``status`` to show."""
+        self._db.execute(
+            "INSERT INTO refusals (at, code, about) VALUES (?, ?, ?)",
+            (at.isoformat(), code, about[:500]),
+        )
+        self._db.execute("DELETE FROM refusals WHERE id <= (SELECT max(id) FROM refusals) - 1000")
+
+    def note(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts and notes for ``suanwang agent status``."""
+
+        def count(query: str) -> int:
+            return int(self._db.execute(query).fetchone()[0])
+
+        refusals = self._db.execute("SELECT * FROM refusals ORDER BY id DESC LIMIT 5")
+        return {
+            "open_attempts": count("SELECT count(*) FROM attempts WHERE phase != 'closed'"),
+            "events_owed": count("SELECT count(*) FROM events"),
+            "usage_owed": count("SELECT count(*) FROM usage WHERE NOT delivered"),
+            "usage_records": count("SELECT coalesce(max(sequence), 0) FROM usage"),
+            "refusals": [dict(row) for row in refusals],
+            **{row["name"]: row["value"] for row in self._db.execute("SELECT * FROM notes")},
+        }
+
+
+def _attempt(row: sqlite3.Row) -> AttemptRow:
+    return AttemptRow(
+        attempt_id=row["attempt_id"],
+        job_id=row["job_id"],
+        spec=row["spec"],
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        phase=row["phase"],
+        ref=row["ref"],
+        cancel=bool(row["cancel"]),
+        cancel_sent=bool(row["cancel_sent"]),
+        state=row["state"],
+        sequence=row["sequence"],
+        offsets={"stdout": row["stdout_offset"], "stderr": row["stderr_offset"]},
+        output_done=bool(row["output_done"]),
+        files_sent=tuple(json.loads(row["files_sent"])),
+    )
