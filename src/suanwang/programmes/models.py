@@ -46,6 +46,11 @@ class Application(models.Model):
                 name="granted_has_a_voucher",
                 condition=~Q(state="granted") | Q(voucher__isnull=False),
             ),
+            models.UniqueConstraint(
+                fields=["organisation", "policy", "measure"],
+                condition=Q(state="filed"),
+                name="one_open_application",
+            ),
         ]
         indexes = [models.Index(fields=["state", "filed_at"], name="application_inbox")]
 
@@ -107,4 +112,9 @@ class PaymentShare(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order", "level"], name="one_share_per_level"),
             models.CheckConstraint(name="share_not_negative", condition=Q(amount_fen__gte=0)),
+            models.UniqueConstraint(
+                fields=["division", "receipt"],
+                condition=~Q(receipt=""),
+                name="a_receipt_counts_once",
+            ),
         ]

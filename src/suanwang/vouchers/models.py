@@ -13,6 +13,20 @@ from suanwang.people.models import Organisation, Person
 from suanwang.people.scope import Scope
 
 
+class PolicyPackage(models.Model):
+    """A policy as it was when something was decided by it, so that it can be decided again.
+
+    Append-only. The folder of a policy changes when a default is confirmed; this does not.
+    """
+
+    SCOPE: ClassVar = Scope(public=True)
+
+    hash = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(max_length=60)
+    published = models.JSONField()
+    first_used_at = models.DateTimeField()
+
+
 class Voucher(models.Model):
     """An electronic entitlement certificate. What is left of it is its ledger account's balance."""
 
@@ -38,6 +52,8 @@ class Voucher(models.Model):
     expires_at = models.DateTimeField()
     """Valid until 23:59:59 of its last day."""
     granted_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    stated = models.JSONField(default=dict)
+    """The certificate's content as it was signed; the holder may be renamed later."""
     signature = models.CharField(max_length=88)
     """Ed25519 of the platform over the certificate's canonical content."""
 
@@ -71,7 +87,11 @@ class Claim(models.Model):
     """Sum of the paid lines it stands on."""
     amount_fen = models.BigIntegerField()
     decision = models.JSONField()
-    """The policy's decision: facts, steps, caps, unconfirmed defaults, package hash."""
+    """The policy's decision: steps, conditions, caps, unconfirmed defaults, package hash."""
+    facts = models.JSONField(default=dict)
+    """What the policy was asked about; dates as ISO text. Enough to decide again."""
+    package = models.ForeignKey("PolicyPackage", models.PROTECT, null=True, related_name="+")
+    """The rules it was decided by, as they were."""
     reserve_id = models.UUIDField(unique=True)
     """The pending ledger transfer that holds this part of the voucher."""
     filed_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
@@ -85,6 +105,10 @@ class Claim(models.Model):
             models.CheckConstraint(
                 name="claim_amount_possible",
                 condition=Q(amount_fen__gt=0) & Q(amount_fen__lte=models.F("paid_fee_fen")),
+            ),
+            models.CheckConstraint(
+                name="claim_decided_with_a_reason",
+                condition=~Q(state="rejected") | ~Q(review_reason=""),
             ),
         ]
         indexes = [models.Index(fields=["state", "filed_at"], name="claim_inbox")]

@@ -1,0 +1,57 @@
+"""The policy the city applies now, and every policy something was ever decided by."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from functools import cache
+
+from suanwang import policy
+from suanwang.core.clock import CITY_ZONE
+from suanwang.site.settings import settings
+from suanwang.vouchers.models import PolicyPackage
+
+MEASURE = "5c"
+"""The measure vouchers for use of local compute rest on."""
+
+
+def in_force() -> policy.Package:
+    """The package the settings name; read again when its files change."""
+    return policy.load(settings().policies / settings().policy)
+
+
+def budget_year(at: datetime) -> int:
+    """The year whose pool and caps an act counts against: the city's calendar year (A4)."""
+    return at.astimezone(CITY_ZONE).year
+
+
+def fen(package: policy.Package, parameter: str, on: date) -> int:
+    """An amount the policy sets, in fen."""
+    value = package.parameter(parameter, on).value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{parameter} of {package.name} is not a whole number of fen: {value!r}")
+    return value
+
+
+def archived(package: policy.Package, *, at: datetime) -> PolicyPackage:
+    """The row that keeps a package as it is now; made when first needed."""
+    row, _ = PolicyPackage.objects.get_or_create(
+        hash=package.content_hash,
+        defaults={
+            "name": package.name,
+            "published": {
+                "name": package.name,
+                "hash": package.content_hash,
+                "content": package.content,
+            },
+            "first_used_at": at,
+        },
+    )
+    return row
+
+
+@cache
+def by_hash(content_hash: str) -> policy.Package:
+    """A package as it was when something was decided by it, rebuilt from the database."""
+    row = PolicyPackage.objects.get(hash=content_hash)
+    return policy.load_published(json.dumps(row.published))

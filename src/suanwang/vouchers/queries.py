@@ -1,0 +1,230 @@
+"""Reads: what a voucher has left, which paid lines may be claimed, what to expect back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, QuerySet, Sum
+
+from suanwang.core.errors import SuanwangError
+from suanwang.ledger import chart
+from suanwang.ledger.models import Transfer
+from suanwang.ledger.queries import balance, balances
+from suanwang.metering.models import Invoice, InvoiceLine
+from suanwang.metering.rules import city_day
+from suanwang.people.models import Organisation
+from suanwang.policy import Decision, Package
+from suanwang.registry.models import DataCentre
+from suanwang.vouchers import facts as facts_of
+from suanwang.vouchers import rules
+from suanwang.vouchers.models import ClaimLine, Voucher
+from suanwang.vouchers.policy_in_force import MEASURE, budget_year, in_force
+from suanwang.vouchers.rules import FeeLine, Numbers
+
+
+def numbers(vouchers: Collection[Voucher]) -> dict[UUID, Numbers]:
+    """The four numbers of each voucher, from the ledger alone, in three statements."""
+    accounts = {chart.voucher(voucher.pk).id: voucher for voucher in vouchers}
+    standing = balances(accounts)
+    expired: dict[UUID, int] = dict(
+        Transfer.objects.filter(debit_account__in=accounts, code="expire")
+        .values_list("debit_account")
+        .annotate(amount=Sum("amount_fen"))
+    )
+    found: dict[UUID, Numbers] = {}
+    for account, voucher in accounts.items():
+        now, lost = standing[account], expired.get(account, 0)
+        found[voucher.pk] = Numbers(
+            granted=now.credits_posted,
+            available=now.available,
+            reserved=now.debits_pending,
+            redeemed=now.debits_posted - lost,
+            expired=lost,
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class PoolGauge:
+    """Where a year's pool stands, in fen: funded = left + granted, less what came back."""
+
+    year: int
+    funded: int
+    left: int
+    granted: int
+    """Drawn by vouchers and not returned."""
+    reserved: int
+    redeemed: int
+    """Approved for payment."""
+    expired: int
+    """Lost after the year; what was lost within it is in ``left`` again."""
+
+
+def pool_gauge(policy: str, year: int) -> PoolGauge:
+    """The gauge of a pool."""
+    pool, redeemed = chart.pool(policy, year), chart.redeemed(policy, year)
+    expired = chart.expired(policy, year)
+    standing = balances([pool.id, redeemed.id, expired.id])
+    returned = (
+        Transfer.objects.filter(credit_account=pool.id, code="expire").aggregate(
+            amount=Sum("amount_fen", default=0)
+        )["amount"]
+        or 0
+    )
+    now = standing[pool.id]
+    return PoolGauge(
+        year=year,
+        funded=now.credits_posted - returned,
+        left=now.available,
+        granted=now.debits_posted - returned,
+        reserved=standing[redeemed.id].credits_pending,
+        redeemed=standing[redeemed.id].credits_posted,
+        expired=standing[expired.id].credits_posted,
+    )
+
+
+def _live_claim() -> Exists:
+    return Exists(ClaimLine.objects.filter(invoice_line=OuterRef("pk"), released=False))
+
+
+def _with_details(lines: QuerySet[InvoiceLine]) -> QuerySet[InvoiceLine]:
+    return lines.select_related(
+        "invoice__payment", "charge__usage__attempt__cluster__centre"
+    ).annotate(claimed=_live_claim())
+
+
+def fee_line(line: InvoiceLine, package: Package) -> FeeLine:
+    """A paid line as the policy sees it, its fee split at the edges of the validity."""
+    usage = line.charge.usage
+    return FeeLine(
+        id=line.pk,
+        invoice_number=line.invoice.number,
+        centre=usage.attempt.cluster.centre.name,
+        meter=usage.meter,
+        amount_fen=line.amount_fen,
+        fee_fen=rules.eligible_fee(
+            line.amount_fen,
+            starts=usage.started_at,
+            ends=usage.ended_at,
+            valid_from=package.valid_from,
+            valid_to=package.valid_to,
+        ),
+        starts=usage.started_at,
+        ends=usage.ended_at,
+        paid_on=line.invoice.payment.paid_on,
+    )
+
+
+def why_not(line: InvoiceLine, package: Package) -> str | None:
+    """Why a line cannot be claimed, as a refusal code; None when it can."""
+    if line.invoice.status != Invoice.Status.PAID:
+        return "line_not_paid"
+    if getattr(line, "claimed", False):
+        return "line_already_claimed"
+    if not line.charge.usage.attempt.cluster.centre.is_local_platform:
+        return "line_not_local_platform"
+    if not fee_line(line, package).fee_fen:
+        return "line_outside_validity"
+    return None
+
+
+def lines_of(organisation: Organisation, ids: Collection[UUID]) -> dict[UUID, InvoiceLine]:
+    """Invoice lines of an organisation by id, with everything a claim needs to know."""
+    rows = _with_details(InvoiceLine.objects.filter(pk__in=ids, invoice__organisation=organisation))
+    return {row.pk: row for row in rows}
+
+
+def claimable_lines(organisation: Organisation) -> list[FeeLine]:
+    """Lines of paid invoices, of local centres, used inside the validity, under no live claim."""
+    package = in_force()
+    rows = _with_details(
+        InvoiceLine.objects.filter(
+            invoice__organisation=organisation,
+            invoice__status=Invoice.Status.PAID,
+            charge__usage__attempt__cluster__centre__is_local_platform=True,
+        )
+    ).filter(claimed=False)
+    lines = [fee_line(row, package) for row in rows.order_by("invoice__number", "position")]
+    return [line for line in lines if line.fee_fen]
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """A claim as it would be filed now: its lines and what the policy says to them."""
+
+    lines: Sequence[FeeLine]
+    decision: Decision | None
+    """None when there is nothing to claim."""
+
+
+def prefill_claim(voucher: Voucher, *, at: datetime) -> Prefilled:
+    """Everything that can be claimed against a voucher now, with the amount and its reasons."""
+    lines = claimable_lines(voucher.holder)
+    if not lines:
+        return Prefilled((), None)
+    return Prefilled(lines, decide(voucher, lines, at=at)[1])
+
+
+def decide(
+    voucher: Voucher, lines: Sequence[FeeLine], *, at: datetime
+) -> tuple[facts_of.Facts, Decision]:
+    """What the policy says to a claim of these lines: the facts it was asked and its decision."""
+    package = in_force()
+    facts = facts_of.of_claim(
+        package,
+        voucher.holder,
+        lines,
+        year=budget_year(at),
+        filed_on=city_day(at),
+        voucher_available_fen=balance(chart.voucher(voucher.pk).id).available,
+    )
+    return facts, package.decide(voucher.measure, facts, on=city_day(at))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the policy would pay back for a fee, before anyone commits to it. Not a promise."""
+
+    amount_fen: int
+    eligible: bool
+    voucher_needed: bool
+    """The organisation holds no voucher yet; the amount supposes one is granted."""
+    decision: Decision | None
+    refusal: SuanwangError | None = None
+    """Why the policy says nothing at all, for example because it is not in force."""
+
+
+def expected_reimbursement(
+    organisation: Organisation, fee_fen: int, centre: DataCentre, *, at: datetime
+) -> Expected:
+    """The part of a fee the policy would pay back, used at a centre and paid today."""
+    today, year = city_day(at), budget_year(at)
+    held = Voucher.objects.filter(
+        holder=organisation, status=Voucher.Status.ISSUED, expires_at__gte=at
+    )
+    accounts = [chart.voucher(voucher).id for voucher in held.values_list("pk", flat=True)]
+    available = max((now.available for now in balances(accounts).values()), default=None)
+    try:
+        package = in_force()
+        decision = package.decide(
+            MEASURE,
+            {
+                "applicant_kind": organisation.kind,
+                "division_code": organisation.division,
+                "paid_fee_fen": fee_fen,
+                "platform_is_local": centre.is_local_platform,
+                "service_start": today,
+                "service_end": today,
+                "paid_on": today,
+                "filed_on": today,
+                "unit_year_used_fen": facts_of.approved_in_year(package, year, organisation),
+                "voucher_available_fen": fee_fen if available is None else available,
+            },
+            on=today,
+        )
+    except SuanwangError as refusal:
+        return Expected(0, False, available is None, None, refusal)
+    return Expected(decision.amount_fen, decision.eligible, available is None, decision)
