@@ -6,8 +6,8 @@ linked chain sent again answers ``exists`` throughout; a refused id may be used 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, IntFlag, StrEnum
 from typing import Literal, NamedTuple, get_args
@@ -118,6 +118,12 @@ def void(
 ) -> TransferSpec:
     """The transfer that releases a pending one unused."""
     return TransferSpec(id, None, None, 0, 0, code, "void", pending_id, 0, linked, facts or {})
+
+
+def chained(steps: Iterable[TransferSpec]) -> list[TransferSpec]:
+    """The steps linked in order, so that all of them stand or none does."""
+    *first, last = steps
+    return [*(replace(step, linked=True) for step in first), replace(last, linked=False)]
 
 
 class Balance(NamedTuple):

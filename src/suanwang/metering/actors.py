@@ -1,6 +1,8 @@
-"""The person behind an actor, for the columns that say who did it."""
+"""The person and the organisation behind an actor, for the columns that say who did it."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from suanwang.core.errors import NotSignedIn
 from suanwang.people.models import Person
@@ -12,3 +14,10 @@ def person_of(actor: Viewer) -> Person:
     if actor.person is None:
         raise NotSignedIn("sign_in_needed")
     return actor.person
+
+
+def organisation_of(actor: Viewer) -> UUID:
+    """For whom they act. Refuses ``sign_in_needed``."""
+    if actor.organisation_id is None:
+        raise NotSignedIn("sign_in_needed")
+    return actor.organisation_id

@@ -50,6 +50,12 @@ def archived(package: policy.Package, *, at: datetime) -> PolicyPackage:
     return row
 
 
+def policy_of(name: str, content_hash: str) -> policy.Package:
+    """The policy something was granted under: as it is now, or as it was if another followed it."""
+    now = in_force()
+    return now if now.name == name else by_hash(content_hash)
+
+
 @cache
 def by_hash(content_hash: str) -> policy.Package:
     """A package as it was when something was decided by it, rebuilt from the database."""

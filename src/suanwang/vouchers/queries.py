@@ -21,7 +21,7 @@ from suanwang.registry.models import DataCentre
 from suanwang.vouchers import facts as facts_of
 from suanwang.vouchers import rules
 from suanwang.vouchers.models import ClaimLine, Voucher
-from suanwang.vouchers.policy_in_force import MEASURE, budget_year, in_force
+from suanwang.vouchers.policy_in_force import MEASURE, budget_year, in_force, policy_of
 from suanwang.vouchers.rules import FeeLine, Numbers
 
 
@@ -137,16 +137,16 @@ def lines_of(organisation: Organisation, ids: Collection[UUID]) -> dict[UUID, In
     return {row.pk: row for row in rows}
 
 
-def claimable_lines(organisation: Organisation) -> list[FeeLine]:
+def claimable_lines(organisation: Organisation, package: Package | None = None) -> list[FeeLine]:
     """Lines of paid invoices, of local centres, used inside the validity, under no live claim."""
-    package = in_force()
+    package = package or in_force()
     rows = _with_details(
         InvoiceLine.objects.filter(
             invoice__organisation=organisation,
             invoice__status=Invoice.Status.PAID,
             charge__usage__attempt__cluster__centre__is_local_platform=True,
         )
-    ).filter(claimed=False)
+    ).exclude(_live_claim())
     lines = [fee_line(row, package) for row in rows.order_by("invoice__number", "position")]
     return [line for line in lines if line.fee_fen]
 
@@ -162,7 +162,7 @@ class Prefilled:
 
 def prefill_claim(voucher: Voucher, *, at: datetime) -> Prefilled:
     """Everything that can be claimed against a voucher now, with the amount and its reasons."""
-    lines = claimable_lines(voucher.holder)
+    lines = claimable_lines(voucher.holder, policy_of(voucher.policy, voucher.package_hash))
     if not lines:
         return Prefilled((), None)
     return Prefilled(lines, decide(voucher, lines, at=at)[1])
@@ -172,7 +172,7 @@ def decide(
     voucher: Voucher, lines: Sequence[FeeLine], *, at: datetime
 ) -> tuple[facts_of.Facts, Decision]:
     """What the policy says to a claim of these lines: the facts it was asked and its decision."""
-    package = in_force()
+    package = policy_of(voucher.policy, voucher.package_hash)
     facts = facts_of.of_claim(
         package,
         voucher.holder,

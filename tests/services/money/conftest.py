@@ -9,7 +9,7 @@ import base64
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,9 +25,12 @@ from suanwang.ledger.services import create_accounts, post_or_refuse
 from suanwang.ledger.terms import TransferSpec
 from suanwang.metering import services as metering
 from suanwang.metering.models import Invoice
+from suanwang.metering.rules import city_day
 from suanwang.people.models import Member, Organisation, Person
 from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer
+from suanwang.programmes import services as programmes
+from suanwang.programmes.models import Application
 from suanwang.registry.models import (
     AcceleratorModel,
     Cluster,
@@ -37,6 +40,8 @@ from suanwang.registry.models import (
     Price,
     SiteAgent,
 )
+from suanwang.vouchers import services as vouchers
+from suanwang.vouchers.models import Claim, Voucher
 
 NOW = datetime(2026, 3, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -236,7 +241,7 @@ class City:
             "bank_slip",
             f"SLIP-{uuid.uuid4().hex[:8]}",
             invoice.total_fen,
-            date(2026, 3, 2) if self.now == NOW else self.now.date(),
+            city_day(self.now),
             actor=self.people["provider_member"],
             at=self.now,
         )
@@ -245,6 +250,29 @@ class City:
 
     def spendable(self, organisation: Organisation | None = None) -> int:
         return balance(chart.spend((organisation or self.company).pk).id).available
+
+    def fund(self) -> None:
+        vouchers.fund_pool(self.now.year, actor=self.people["finance"], at=self.now)
+
+    def apply(self, fen: int = 50_000_00) -> Application:
+        return programmes.file_application(
+            fen, "训练模型", actor=self.people["billing"], at=self.now
+        )
+
+    def voucher(self, fen: int = 50_000_00, **rest: Any) -> Voucher:
+        """A granted voucher, from a funded pool."""
+        self.fund()
+        return programmes.grant(
+            self.apply(fen), fen, actor=self.people["reviewer"], at=self.now, **rest
+        )
+
+    def claim(self, voucher: Voucher, *invoices: Invoice) -> Claim:
+        lines = [line.pk for invoice in invoices for line in invoice.lines.all()]
+        return vouchers.file_claim(voucher, lines, actor=self.people["billing"], at=self.now)
+
+    def approved(self, voucher: Voucher, *invoices: Invoice) -> Claim:
+        claim = self.claim(voucher, *invoices)
+        return vouchers.review_claim(claim, True, actor=self.people["approver"], at=self.now)
 
     def earned(self) -> int:
         return balance(chart.earnings(self.provider.pk).id).credits_posted

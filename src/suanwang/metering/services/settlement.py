@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -14,7 +13,7 @@ from suanwang.jobs.models import Attempt, Job
 from suanwang.ledger import chart
 from suanwang.ledger.models import Transfer
 from suanwang.ledger.services import create_accounts, create_transfers, post_or_refuse
-from suanwang.ledger.terms import Ledger, TransferResult, TransferSpec, post, void
+from suanwang.ledger.terms import Ledger, TransferResult, TransferSpec, chained, post, void
 from suanwang.metering.models import Charge, Settlement, UsageRecord
 
 
@@ -112,15 +111,6 @@ def _post(job: Job, by_provider: dict[UUID, int], *, at: datetime) -> None:
             )
         )
     post_or_refuse(chained(steps), at=at)
-
-
-def chained(steps: Iterable[TransferSpec]) -> list[TransferSpec]:
-    """Link the steps so that all of them stand or none does."""
-    from dataclasses import replace
-
-    linked = [replace(step, linked=True) for step in steps]
-    linked[-1] = replace(linked[-1], linked=False)
-    return linked
 
 
 _RELEASED = frozenset(

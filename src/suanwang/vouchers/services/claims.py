@@ -19,10 +19,11 @@ from suanwang.metering.numbering import next_number
 from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require, take_duty
+from suanwang.policy import Package
 from suanwang.vouchers import facts as facts_of
 from suanwang.vouchers import queries
 from suanwang.vouchers.models import Claim, ClaimLine, Voucher
-from suanwang.vouchers.policy_in_force import archived, budget_year, in_force
+from suanwang.vouchers.policy_in_force import archived, budget_year, policy_of
 from suanwang.vouchers.rules import FeeLine
 from suanwang.vouchers.services.entitlements import open_allowances
 
@@ -52,7 +53,8 @@ def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: 
         raise NotFound("voucher_not_found")
     if held.status != Voucher.Status.ISSUED or at > held.expires_at:
         raise Refused("voucher_expired", number=held.number, expired_at=held.expires_at)
-    fees = _fee_lines(held.holder, lines)
+    package = policy_of(held.policy, held.package_hash)
+    fees = _fee_lines(held.holder, package, lines)
     facts, decision = queries.decide(held, fees, at=at)
     if not decision.eligible:
         raise Refused("claim_not_eligible", **facts_of.unmet(decision))
@@ -66,7 +68,7 @@ def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: 
         amount_fen=decision.amount_fen,
         decision=decision.as_json(),
         facts=facts_of.as_json(facts),
-        package=archived(in_force(), at=at),
+        package=archived(package, at=at),
         filed_by=person_of(actor),
         filed_at=at,
     )
@@ -86,13 +88,14 @@ def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: 
     return claim
 
 
-def _fee_lines(organisation: Organisation, ids: Collection[UUID]) -> list[FeeLine]:
+def _fee_lines(
+    organisation: Organisation, package: Package, ids: Collection[UUID]
+) -> list[FeeLine]:
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         raise Refused("claim_without_lines")
     if len(wanted) > LINES_AT_MOST:
         raise Refused("claim_too_many_lines", limit=LINES_AT_MOST)
-    package = in_force()
     found = queries.lines_of(organisation, wanted)
     fees: list[FeeLine] = []
     for line_id in wanted:
@@ -185,7 +188,8 @@ def lock_claim(claim_id: UUID) -> Claim:
 
 def _approve(claim: Claim, *, at: datetime) -> None:
     policy, year = claim.voucher.policy, budget_year(at)
-    open_allowances(in_force(), year, claim.organisation_id, at=at)
+    package = policy_of(policy, claim.voucher.package_hash)
+    open_allowances(package, year, claim.organisation_id, at=at)
     allowance = chart.payment_allowance(policy, year, claim.organisation_id)
     steps = [
         post(uuid5(claim.pk, "approve"), claim.reserve_id, linked=True),

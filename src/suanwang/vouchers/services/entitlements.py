@@ -9,7 +9,7 @@ from django.db import transaction
 
 from suanwang.core.errors import Refused
 from suanwang.ledger import chart
-from suanwang.ledger.models import Transfer
+from suanwang.ledger.models import Account, Transfer
 from suanwang.ledger.queries import balance, balances
 from suanwang.ledger.services import create_accounts, create_transfers, post_or_refuse
 from suanwang.ledger.terms import Ledger, TransferResult, TransferSpec
@@ -52,8 +52,9 @@ def fund_pool(year: int, *, actor: Viewer | None, at: datetime) -> int:
         post_or_refuse(
             [TransferSpec(funding, source.id, pool.id, amount, Ledger.ENTITLEMENT, "fund")], at=at
         )
-        kept = archived(package, at=at)
-        record(actor, "pool.fund", subject=kept, concerns=None, at=at, year=year, amount_fen=amount)
+        archived(package, at=at)
+        row = Account.objects.get(pk=pool.id)
+        record(actor, "pool.fund", subject=row, concerns=None, at=at, year=year, amount_fen=amount)
     return balance(pool.id).available
 
 
