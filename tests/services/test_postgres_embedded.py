@@ -56,13 +56,17 @@ def test_a_committed_row_survives_kill_9_of_the_server(home: Path) -> None:
 
 def test_lock_files_naming_a_live_process_that_is_not_ours_do_not_stop_a_start(home: Path) -> None:
     postgres.start(home, durable=False).stop()
-    write_stale_locks(home, os.getpid())
+    foreign = of_the_same_account(home, "/bin/sleep", "60")
+    write_stale_locks(home, foreign.pid)
     postgres.start(home, durable=False).stop()
+    assert foreign.poll() is None
+    foreign.kill()
+    foreign.wait()
 
 
 def test_lock_files_naming_a_zombie_do_not_stop_a_start(home: Path) -> None:
     postgres.start(home, durable=False).stop()
-    ended = subprocess.Popen(["/bin/true"])
+    ended = of_the_same_account(home, "/bin/true")
     wait_until(lambda: not processes.alive(ended.pid))
     write_stale_locks(home, ended.pid)
     postgres.start(home, durable=False).stop()
@@ -261,6 +265,12 @@ def test_kill_9_of_the_owner_shuts_the_server_down_cleanly(home: Path) -> None:
     control = [postgres.binaries() / "bin" / "pg_controldata", data]
     said = subprocess.run(control, capture_output=True, text=True, check=True).stdout
     assert "shut down\n" in said
+
+
+def of_the_same_account(home: Path, *command: str) -> subprocess.Popen[bytes]:
+    """PostgreSQL itself is misled only by a process it might signal."""
+    account = confinement.confine(home / "postgres", postgres.binaries()).account
+    return processes.spawn(command, account=account)
 
 
 def write_stale_locks(home: Path, pid: int) -> None:
