@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from suanwang.core.errors import NotAllowed
+from suanwang.core.errors import NotAllowed, NotSignedIn
+from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer
 from suanwang.people.sign_in import viewer_of_session
 
@@ -27,6 +28,13 @@ def viewer_here(request: HttpRequest) -> Viewer:
     if kept is None:
         kept = request.__dict__["_viewer"] = viewer_of_session(request)
     return kept
+
+
+def own_organisation(viewer: Viewer) -> Organisation:
+    """The organisation the viewer acts for. Refuses ``sign_in_needed`` if there is none."""
+    if viewer.organisation_id is None:
+        raise NotSignedIn("sign_in_needed")
+    return Organisation.objects.get(pk=viewer.organisation_id)
 
 
 def public(view: Page[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:

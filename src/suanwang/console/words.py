@@ -143,6 +143,45 @@ CHANNELS: Final[dict[str, Promise]] = {
 LEVELS: Final[dict[str, Promise]] = {"city": _("City"), "county": _("District or county")}
 
 
+TRANSFERS: Final[dict[str, Promise]] = {
+    "hold": _("Hold for a job"),
+    "hold:post": _("Job settled"),
+    "hold:void": _("Hold released"),
+    "hold:expire": _("Hold expired"),
+    "charge": _("Charge beyond the hold"),
+    "earnings": _("Earned from a job"),
+    "payment": _("Payment of an invoice"),
+    "credit": _("Credit limit"),
+    "credit_limit": _("Credit limit"),
+    "fund": _("Yearly funding"),
+    "grant": _("Voucher granted"),
+    "claim": _("Reserved for a claim"),
+    "claim:post": _("Claim approved"),
+    "claim:void": _("Reservation released"),
+    "expire": _("Expired"),
+    "order": _("Payment ordered"),
+    "order:post": _("Receipt recorded"),
+    "order:void": _("Order returned"),
+}
+
+
 def word(words: dict[str, Promise], code: str) -> str:
     """The word for a code; the code itself rather than nothing."""
     return str(words.get(code, code))
+
+
+def transfer_word(code: str, kind: str) -> str:
+    """What a movement of the ledger was for."""
+    if kind in ("post", "void", "expire"):
+        code = f"{code}:{kind}"
+    return str(TRANSFERS.get(code, code))
+
+
+JOB_FIELDS: Final[dict[str, Promise]] = {
+    "name": _("the name"),
+    "cores": _("the CPU cores"),
+    "memory_mib": _("the memory"),
+    "walltime_seconds": _("the time at most"),
+    "accelerators": _("the accelerator cards"),
+    "environment": _("the environment"),
+}

@@ -17,7 +17,10 @@ from django.utils.translation import ngettext
 from suanwang.console import words
 from suanwang.console.language import pick, short
 from suanwang.console.static_files import version_of
+from suanwang.console.why import localised, reasons
+from suanwang.core.errors import SuanwangError
 from suanwang.core.money import format_yuan
+from suanwang.core.refusals import explain
 from suanwang.site.clock import now
 
 register = template.Library()
@@ -176,7 +179,12 @@ def size(count: int) -> str:
 @register.inclusion_tag("console/parts/field.html")
 def field(bound: BoundField, help_text: str = "") -> dict[str, object]:
     """One field: label above, help below, its errors beside it and tied to it."""
-    return {"field": bound, "help": help_text or bound.help_text}
+    mark_optional = getattr(bound.form, "mark_optional", True)
+    return {
+        "field": bound,
+        "help": help_text or bound.help_text,
+        "mark_optional": mark_optional,
+    }
 
 
 @register.inclusion_tag("console/parts/errors.html")
@@ -187,9 +195,10 @@ def errors(form: Form) -> dict[str, object]:
 
 
 @register.inclusion_tag("console/parts/why.html")
-def why(decision: dict[str, Any] | None) -> dict[str, object]:
+def why(decision: Any) -> dict[str, object]:
     """Opens how an amount came about: steps, inputs, article, rule version, open defaults."""
-    return {"decision": decision, "language": short()}
+    plain = decision.as_json() if hasattr(decision, "as_json") else decision
+    return {"reasons": reasons(plain)}
 
 
 @register.inclusion_tag("console/parts/gauge.html")
@@ -204,12 +213,7 @@ def gauge(label: str, whole: int, *marks: int | str) -> dict[str, object]:
     return {"label": label, "parts": parts}
 
 
-@register.filter
-def localised(text: Any) -> str:
-    """``{zh: …, en: …}`` in the active language; plain text as it is."""
-    if isinstance(text, dict):
-        return pick(str(text.get("zh", "")), str(text.get("en", "")))
-    return str(text)
+register.filter("localised", localised)
 
 
 @register.simple_tag
@@ -234,3 +238,29 @@ def hours(amount: int, meter: str) -> str:
 def kilo(amount: int) -> str:
     """Watt-hours as kilowatt-hours."""
     return decimals(Fraction(amount, 1000), 0)
+
+
+@register.filter
+def transfer(row: Any) -> str:
+    """What an entry of a statement was for."""
+    return words.transfer_word(row.code, row.kind)
+
+
+@register.filter
+def said(reason: dict[str, Any]) -> str:
+    """A stored ``{code, facts}`` in the reader's language; empty where there is none."""
+    if not reason.get("code"):
+        return ""
+    return explain(SuanwangError(str(reason["code"]), **(reason.get("facts") or {})), short())
+
+
+@register.filter
+def total(rows: Any, field_name: str) -> int:
+    """The sum of a field over rows already read."""
+    return sum(getattr(row, field_name) for row in rows)
+
+
+@register.filter
+def refusal(code: str) -> str:
+    """The words of a refusal code that needs no facts."""
+    return explain(SuanwangError(code), short())

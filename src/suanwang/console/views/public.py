@@ -62,10 +62,3 @@ def centre(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponse:
         "energy": found[0].centre.energy.order_by("-period")[:12],
     }
     return render(request, "console/public/centre.html", facts)
-
-
-@require_safe
-@public
-def policy(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The measures in force with their articles, and the defaults nobody has confirmed yet."""
-    return render(request, "console/public/policy.html", {"rulebook": rulebook()})
