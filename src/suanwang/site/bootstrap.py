@@ -1,7 +1,7 @@
 """Preparing the database of a city: its tables, and on first start who and what lives there.
 
-Run by the supervisor before anything else uses the database, so an interrupted first start can be
-begun anew: while the demo is being loaded the database carries a comment that says so.
+Run by the supervisor before anything else uses the database, in a process whose memory goes again.
+Every step is one transaction and safe to repeat, so an interrupted start is simply begun anew.
 """
 
 from __future__ import annotations
@@ -15,82 +15,100 @@ from collections.abc import Callable
 from pathlib import Path
 
 from suanwang.site import logs
-from suanwang.site.settings import settings
+from suanwang.site.settings import Settings, settings
 
-Progress = Callable[[str], None]
-_LOADING = "suanwang: loading the demo city"
-_DEMO = "suanwang: demo city"
-_EMPTY = "suanwang: city"
+Say = Callable[[str], None]
 
 
-def prepare(home: Path, *, demo: bool, progress: Progress) -> None:
-    """Bring the tables up to this version; on first start load the demo or the bare beginnings."""
-    if _comment() == _LOADING:
-        progress("an earlier start was interrupted while loading the demo; beginning anew")
-        _empty_database()
-    _migrate(progress)
-    if _comment() in (_DEMO, _EMPTY):
-        return
-    if demo and importlib.util.find_spec("suanwang.site.demo.load") is not None:
-        _say(_LOADING)
-        _load_demo(progress)
-        _say(_DEMO)
-    else:
-        _say(_EMPTY)
+def prepare(city: Settings, *, demo: bool, say: Say) -> None:
+    """Bring the tables up to this version; on first start load the demo and this machine."""
+    from suanwang.site import clock
+    from suanwang.site.builtin import open_builtin
+
+    home = city.home.resolve()
+    _migrate(say)
+    _load_catalogues(city)
+    shown = _demo_sign_ins(say) if demo else []
+    address = f"http://{city.host}:{city.port}"
+    made = open_builtin(home, address, at=clock.now())
+    if made:
+        _keep_sign_ins(home, made)
+    if shown:
+        say(f"sign in as (the password of all is {shown[0][1]}):")
+        for username, _password, who in shown:
+            say(f"  {username:<14} {who}")
+    elif made:
+        say(f"the first sign-ins are in {_sign_ins_file(home)}")
 
 
-def has_demo() -> bool:
-    """Whether this database holds the demo city."""
-    return _comment() == _DEMO
-
-
-def _load_demo(progress: Progress) -> None:
-    progress("loading the demo city")
-    importlib.import_module("suanwang.site.demo.load").load(progress)
-
-
-def _migrate(progress: Progress) -> None:
+def _migrate(say: Say) -> None:
     from django.core.management import call_command
 
     from suanwang.site.views import missing_migrations
 
     missing = missing_migrations()
     if missing:
-        progress(f"bringing the tables up to date ({len(missing)} migrations)")
+        say(f"bringing the tables up to date ({len(missing)} migrations)")
         call_command("migrate", interactive=False, verbosity=0)
 
 
-def _comment() -> str:
-    from django.db import connection
+def _load_catalogues(city: Settings) -> None:
+    from suanwang import policy
+    from suanwang.registry import services as registry
 
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT shobj_description(oid, 'pg_database') FROM pg_database "
-            "WHERE datname = current_database()"
-        )
-        row = cursor.fetchone()
-    return (row[0] or "") if row else ""
+    package = policy.load(city.policies / city.policy)
+    registry.load_divisions(package.divisions.values())
+    registry.load_accelerators()
 
 
-def _say(comment: str) -> None:
-    from django.db import connection
-    from psycopg import sql
+def _demo_sign_ins(say: Say) -> list[tuple[str, str, str]]:
+    """Load the demo if the city is empty; who can sign in if this is a demo city."""
+    if importlib.util.find_spec("suanwang.site.demo.calendar") is None:
+        return []
+    from suanwang.people.models import Person
 
-    name = connection.settings_dict["NAME"]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("COMMENT ON DATABASE {} IS {}").format(
-                sql.Identifier(name), sql.Literal(comment)
-            )
-        )
+    demo = importlib.import_module("suanwang.site.demo")
+    loaded = demo.load(_Bar(say))
+    names = [sign_in.username for sign_in in demo.sign_ins()]
+    if not loaded and Person.objects.filter(username__in=names).count() < len(names):
+        return []
+    return [
+        (one.username, one.password, f"{one.display_name}, {one.organisation} ({one.role})")
+        for one in demo.sign_ins()
+    ]
 
 
-def _empty_database() -> None:
-    from django.db import connection
+class _Bar:
+    """A progress bar on a terminal, a line every tenth elsewhere."""
 
-    with connection.cursor() as cursor:
-        cursor.execute("DROP SCHEMA public CASCADE")
-        cursor.execute("CREATE SCHEMA public")
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._told = -1
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        share = 100 * done // max(total, 1)
+        if sys.stdout.isatty():
+            filled = share * 30 // 100
+            bar = "#" * filled + "." * (30 - filled)
+            sys.stdout.write(f"\rloading the demo city [{bar}] {share:3d}%")
+            sys.stdout.write("\n" if share == 100 and self._told != 10 else "")
+            sys.stdout.flush()
+            self._told = share // 10
+        elif share // 10 != self._told:
+            self._told = share // 10
+            self._say(f"loading the demo city: {share}%")
+
+
+def _keep_sign_ins(home: Path, made: list[tuple[str, str]]) -> None:
+    path = _sign_ins_file(home)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.touch(mode=0o600)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{username} {password}\n" for username, password in made)
+
+
+def _sign_ins_file(home: Path) -> Path:
+    return home / "keys" / "first-sign-ins"
 
 
 def main() -> None:
@@ -105,12 +123,11 @@ def main() -> None:
 
     django.setup()
 
-    def progress(line: str) -> None:
+    def say(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    demo = not arguments.no_demo and city.env != "production"
-    prepare(city.home.resolve(), demo=demo, progress=progress)
+    prepare(city, demo=not arguments.no_demo and city.env != "production", say=say)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,11 @@ def roles(home: Path) -> list[Role]:
         Role("dispatcher", (*suanwang, "dispatcher"), "suanwang.jobs.dispatcher"),
         Role(
             "agent",
-            (*suanwang, "agent", "run", "--home", str(home / "agent")),
+            (
+                *(*suanwang, "agent", "run", "--home", str(home / "agent")),
+                # Stopping the city stops its own centre: nothing is left running.
+                *("--stop-jobs", "--tied-to", str(os.getpid())),
+            ),
             "suanwang.cli.agent",
         ),
     ]

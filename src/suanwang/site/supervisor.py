@@ -159,6 +159,7 @@ class Supervisor:
         self._tell("starting")
         self._wait_for_first_page()
         self._tell("running")
+        self.say(f"the city answers at {self._state.address}")
 
     def _start_database(self) -> None:
         with (self._folder / "postgres.log").open("ab") as output:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Protocol
@@ -20,9 +20,7 @@ class DivisionFacts(Protocol):
     @property
     def code(self) -> str: ...
     @property
-    def name(self) -> str: ...
-    @property
-    def name_en(self) -> str: ...
+    def name(self) -> Mapping[str, str]: ...
     @property
     def kind(self) -> str: ...
     @property
@@ -35,8 +33,8 @@ def load_divisions(divisions: Iterable[DivisionFacts]) -> int:
     rows = [
         Division(
             code=unit.code,
-            name=unit.name,
-            name_en=unit.name_en,
+            name=unit.name["zh"],
+            name_en=unit.name["en"],
             kind=unit.kind,
             in_scope=unit.in_scope,
         )
