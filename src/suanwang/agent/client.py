@@ -6,12 +6,12 @@ the same request may succeed later) or it will not take this (``PlatformRefused`
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
-from pathlib import Path
+from datetime import datetime
 from typing import IO, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -37,10 +37,13 @@ class PlatformUnavailable(Exception):
 class PlatformRefused(Exception):
     """The platform understood and will not take it."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, facts: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(f"{status} {code}: {detail}")
         self.status = status
         self.code = code
+        self.facts = facts or {}
 
 
 class PlatformClient:
@@ -73,13 +76,17 @@ class PlatformClient:
         return self._post("enrol", asked, messages.Enrolled)
 
     def report(self, inventory: Mapping[str, Any]) -> messages.Reported:
-        return self._post("report", inventory, messages.Reported)
+        answer = self._post("report", inventory, messages.Reported)
+        self._note_time(answer.server_time)
+        return answer
 
     def poll(
         self, free: Mapping[str, int], running: Sequence[str], wait_seconds: int
     ) -> messages.Orders:
         asked = {"free": free, "running": list(running), "wait_seconds": wait_seconds}
-        return self._post("poll", asked, messages.Orders, patience=wait_seconds)
+        answer = self._post("poll", asked, messages.Orders, patience=wait_seconds)
+        self._note_time(answer.server_time)
+        return answer
 
     def states(self, events: Sequence[Mapping[str, Any]]) -> messages.Taken:
         return self._post("states", {"events": list(events)}, messages.Taken)
@@ -148,18 +155,29 @@ class PlatformClient:
                 response.close()
         except httpx.HTTPError as error:
             raise PlatformUnavailable(f"{type(error).__name__}: {error}") from None
-        self._note_clock(response)
-        _judge(response, answer)
+        self._judge(response.status_code, answer)
         return answer
 
-    def _note_clock(self, response: httpx.Response) -> None:
-        """Sign by the platform's clock: this machine's may be minutes off."""
-        try:
-            there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-        except (ValueError, TypeError):
-            return
-        skew = there - time.time()
+    def _note_time(self, there: datetime) -> None:
+        """Live by the platform's clock: this machine's may be minutes off."""
+        skew = there.timestamp() - time.time()
         self.skew_seconds = skew if abs(skew) > _SKEW_NOTED_SECONDS else 0.0
+
+    def _judge(self, status: int, answer: bytes) -> None:
+        if status < 300:
+            return
+        try:
+            problem = messages.Problem.model_validate_json(answer)
+        except ValidationError:
+            problem = messages.Problem()
+        if problem.code == "request_time_wrong":
+            with contextlib.suppress(ValueError):
+                self._note_time(datetime.fromisoformat(str(problem.facts.get("server_time"))))
+        # Not being let in says nothing about what was asked: a clock may be off, a key unknown.
+        if status in (401, 403, 408, 425, 429) or status >= 500 or status < 400:
+            raise PlatformUnavailable(f"{status} {problem.code} {problem.detail}".strip())
+        detail = problem.detail or problem.title
+        raise PlatformRefused(status, problem.code or "refused", detail, problem.facts)
 
 
 def _bounded(response: httpx.Response, most: int) -> bytes:
@@ -170,22 +188,3 @@ def _bounded(response: httpx.Response, most: int) -> bytes:
             raise PlatformUnavailable(f"an answer of more than {most} bytes")
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _judge(response: httpx.Response, answer: bytes) -> None:
-    status = response.status_code
-    if status < 300:
-        return
-    try:
-        problem = messages.Problem.model_validate_json(answer)
-    except ValidationError:
-        problem = messages.Problem()
-    # Not being let in says nothing about what was asked: a clock may be off, a key not yet known.
-    if status in (401, 403, 408, 425, 429) or status >= 500 or status < 400:
-        raise PlatformUnavailable(f"{status} {problem.code} {problem.detail}".strip())
-    raise PlatformRefused(status, problem.code or "refused", problem.detail or problem.title)
-
-
-def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from suanwang.agent.client import PlatformClient, PlatformRefused
+from suanwang.agent.client import PlatformClient, PlatformRefused, PlatformUnavailable
 from suanwang.agent.keeper import Keeper
 from suanwang.agent.messages import Refusal
 from suanwang.agent.spool import AttemptRow, Spool
@@ -88,7 +88,8 @@ class Delivery:
                 wanted = self._client.log(row.attempt_id, stream, offset, piece.data)
             except PlatformRefused as refusal:
                 self._spool.refused(self._now(), refusal.code, f"{row.attempt_id} {stream}")
-                wanted = offset
+                behind = refusal.facts.get("expected") if refusal.code == "log_gap" else None
+                wanted = behind if isinstance(behind, int) and behind < offset else offset
             offset = _ENOUGH if wanted == offset else wanted
             self._spool.change(row.attempt_id, **{f"{stream}_offset": offset})
             if offset == _ENOUGH or (piece.complete and offset >= piece.next_offset):
@@ -122,8 +123,12 @@ class Delivery:
         answer = self._client.states(events)
         for refusal in answer.refused:
             self._state_refused(refusal)
+        taken = answer.states()
+        settled = [one for one in events if (one["attempt_id"], one["sequence"]) in taken]
+        if not settled:
+            raise PlatformUnavailable("the answer names none of the states that were sent")
         with self._spool.transaction():
-            self._spool.events_settled(events)
+            self._spool.events_settled(settled)
         return True
 
     def _state_refused(self, refusal: Refusal) -> None:
@@ -139,15 +144,20 @@ class Delivery:
             return False
         answer = self._client.usage(records)
         refused = {str(one.record_id): one for one in answer.refused}
+        accepted = {str(one) for one in answer.accepted}
         reached = 0
         for record in records:
             refusal = refused.get(record["record_id"])
+            if refusal is None and record["record_id"] not in accepted:
+                break
             if refusal is not None and not self._usage_refused(refusal, record, records):
                 break
             reached = record["sequence"]
         if reached:
             with self._spool.transaction():
                 self._spool.usage_settled(reached)
+        if not reached:
+            raise PlatformUnavailable("none of the usage that was sent was taken")
         return bool(reached == records[-1]["sequence"])
 
     def _usage_refused(

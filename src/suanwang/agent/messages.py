@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
@@ -23,7 +22,7 @@ class Enrolled(_Answer):
 
 
 class Reported(_Answer):
-    server_time: datetime
+    server_time: AwareDatetime
 
 
 class Lease(_Answer):
@@ -32,7 +31,7 @@ class Lease(_Answer):
     attempt_id: UUID
     job_id: UUID
     spec: dict[str, Any]
-    expires_at: datetime
+    expires_at: AwareDatetime
 
 
 class Orders(_Answer):
@@ -40,7 +39,7 @@ class Orders(_Answer):
 
     leases: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = []
     cancel: Annotated[list[UUID], Field(max_length=10_000)] = []
-    server_time: datetime
+    server_time: AwareDatetime
 
 
 class Refusal(_Answer):
@@ -55,10 +54,18 @@ class Refusal(_Answer):
 
 
 class Taken(_Answer):
-    """What became of a batch; ``accepted`` is not read, what is not refused was taken."""
+    """What became of a batch. What is named in neither list was not taken: it stays owed."""
 
-    accepted: list[Any] = []
-    refused: list[Refusal] = []
+    accepted: list[Any]
+    refused: list[Refusal]
+
+    def states(self) -> set[tuple[str, int]]:
+        """The events that need not be sent again, by attempt and sequence."""
+        taken = {(str(one.attempt_id), one.sequence or 0) for one in self.refused}
+        for one in self.accepted:
+            if isinstance(one, dict) and isinstance(one.get("sequence"), int):
+                taken.add((str(one.get("attempt_id")), one["sequence"]))
+        return taken
 
 
 class LogTaken(_Answer):
@@ -71,3 +78,4 @@ class Problem(_Answer):
     code: str = ""
     title: str = ""
     detail: str = ""
+    facts: dict[str, Any] = {}

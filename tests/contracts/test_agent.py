@@ -1,0 +1,375 @@
+"""The agent as a real process against a platform on loopback: nothing lost, nothing run twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suanwang.core.jobspec import FileIn, JobSpec
+
+from .platform_double import TOKEN, PlatformDouble
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+class AgentProcess:
+    """``suanwang agent`` in a home of its own; starts and stops as an operator would."""
+
+    def __init__(self, home: Path, platform: PlatformDouble) -> None:
+        self.home = home
+        self.platform = platform
+        self.process: subprocess.Popen[bytes] | None = None
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(SOURCE),
+            "HOME": str(home),
+            "SECRET_OF_THE_AGENT": "do-not-tell",
+            "PYTHONWARNINGS": "error",
+        }
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "suanwang.cli", "agent", *words, "--home", str(self.home)],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=60,
+            check=False,
+        )
+
+    def enrol(self) -> None:
+        done = self.command("enrol", "--url", self.platform.url, "--token", TOKEN)
+        assert done.returncode == 0, done.stderr
+
+    def start(self, *options: str) -> None:
+        log = (self.home.parent / "agent.log").open("ab")
+        words = ["agent", "run", "--home", str(self.home), *options]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "suanwang.cli", *words],
+            env=self.environment,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+
+    def end(self, number: int) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        self.process = None
+        return code
+
+    @property
+    def log(self) -> str:
+        return (self.home.parent / "agent.log").read_text()
+
+
+@pytest.fixture
+def platform() -> Iterator[PlatformDouble]:
+    double = PlatformDouble()
+    yield double
+    double.go_away()
+    assert double.forged == []
+
+
+@pytest.fixture
+def agent(tmp_path: Path, platform: PlatformDouble) -> Iterator[AgentProcess]:
+    agent = AgentProcess(tmp_path / "home", platform)
+    agent.enrol()
+    yield agent
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        if agent.process is not None:
+            agent.end(signal.SIGKILL)
+    for attempt in platform.told:  # end what a failed test left
+        for pid in processes_of(attempt):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def processes_of(attempt: str) -> list[int]:
+    """The runner and all processes of an attempt that are alive on this machine."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            if attempt.encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+def until(what: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def job(script: str, **fields: Any) -> JobSpec:
+    return JobSpec.model_validate({"script": script, "memory_mib": 256} | fields)
+
+
+def test_a_job_is_run_and_all_of_it_comes_back(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    data = os.urandom(100_000)
+    sent = FileIn(name="in/参数.bin", sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    attempt = platform.lease(
+        job(
+            "sha256sum in/*; env >&2; mkdir out; cp in/* 'out/a b.bin'; ln -s /etc/passwd out/p",
+            files_in=[sent],
+            files_out=["out/*"],
+            environment={"MINE": "two\nlines '\""},
+        ),
+        files_in={sent.name: data},
+    )
+    agent.start()
+    platform.until_ended(attempt)
+    told = platform.told[attempt]
+    assert told.states[0] == "accepted"
+    assert told.states[-2:] == ["running", "succeeded"]
+    assert told.events[-1]["exit_code"] == 0
+    assert told.logs["stdout"].decode() == f"{sent.sha256}  in/参数.bin\n"
+    assert b"MINE=two\nlines '\"\n" in told.logs["stderr"]
+    assert b"do-not-tell" not in told.logs["stderr"]
+    assert told.files == {"out/a b.bin": data}
+    platform.until(lambda: len(platform.used(attempt)) == 2)
+    assert platform.used(attempt) == {"core_seconds": 1, "memory_mib_seconds": 256}
+    until(lambda: not list((agent.home / "engine" / "jobs").iterdir()))
+    assert "0 states, 0 usage records" in agent.command("status").stdout
+    report = platform.reports[0]
+    assert report["nodes"][0]["cores"] == len(os.sched_getaffinity(0))
+    assert re.fullmatch(r"(bubblewrap|session)\+(cgroup[12]|rlimits)", report["isolation"])
+    assert agent.end(signal.SIGTERM) == 0
+
+
+def test_killed_at_any_moment_it_goes_on_and_runs_nothing_twice(
+    agent: AgentProcess, platform: PlatformDouble, tmp_path: Path
+) -> None:
+    script = "echo began; for i in 1 2 3 4; do sleep 0.3; echo $i; done"
+    attempts = []
+    for number in range(4):
+        attempts.append(platform.lease(job(script)))
+        agent.start()
+        until((agent.home / "spool.sqlite").exists)
+        time.sleep(0.35 * number + 0.2)  # the moment is what this test varies
+        agent.end(signal.SIGKILL)
+    agent.start()
+    platform.until_ended(*attempts)
+    for attempt in attempts:
+        assert platform.told[attempt].states[-1] == "succeeded"
+        assert platform.told[attempt].logs["stdout"] == b"began\n1\n2\n3\n4\n"
+    platform.until(lambda: len(platform.usage) == 8)
+    assert [one["sequence"] for one in platform.usage] == list(range(1, 9))
+
+
+def test_a_platform_that_is_away_stops_neither_the_job_nor_its_walltime(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    works = platform.lease(job("sleep 1; echo done"))
+    hangs = platform.lease(job("sleep 600", walltime_seconds=2))
+    agent.start()
+    platform.until(lambda: all("running" in platform.told[one].states for one in (works, hangs)))
+    platform.go_away()
+    until(lambda: not processes_of(works) and not processes_of(hangs))
+    platform.come_up()
+    platform.until_ended(works, hangs, seconds=60)
+    assert platform.told[works].states[-1] == "succeeded"
+    assert platform.told[works].logs["stdout"] == b"done\n"
+    assert platform.told[hangs].states[-1] == "timeout"
+    platform.until(lambda: platform.used(hangs).get("core_seconds") == 2)
+
+
+def test_lost_answers_count_nothing_twice(agent: AgentProcess, platform: PlatformDouble) -> None:
+    platform.lose_answers_to = {"poll", "states", "usage", "logs"}
+    attempt = platform.lease(job("echo once"))
+    agent.start()
+    platform.until_ended(attempt)
+    platform.until(lambda: len(platform.used(attempt)) == 2)
+    assert platform.told[attempt].handed_out >= 2
+    assert platform.told[attempt].logs["stdout"] == b"once\n"
+    assert platform.lose_answers_to == set()
+
+
+NONSENSE = [
+    (200, b"<html>a proxy's greeting</html>"),
+    (200, b"[]"),
+    (200, b'{"leases": 7, "cancel": [], "server_time": "now"}'),
+    (200, b"x" * (9 << 20)),
+    (500, b"\xff\xfe"),
+    (302, b""),
+    (401, b"not you"),
+    (422, b"{}"),
+]
+
+
+@pytest.mark.parametrize("first", range(0, len(NONSENSE), 4))
+def test_nonsense_from_the_platform_is_contained(
+    agent: AgentProcess, platform: PlatformDouble, first: int
+) -> None:
+    nonsense = NONSENSE[first : first + 4]
+    said = {"poll": [*nonsense], "states": [*nonsense]}
+
+    def fault(path: str) -> tuple[int, bytes] | None:
+        return said[path].pop() if said.get(path) else None
+
+    platform.fault = fault
+    broken = platform.lease({"script": "true", "cores": "many"})
+    good = platform.lease(job("echo good"))
+    agent.start()
+    platform.until_ended(broken, good, seconds=60)
+    assert said == {"poll": [], "states": []}
+    assert platform.told[broken].states == ["refused"]
+    assert platform.told[broken].events[0]["reason"] == "spec_unreadable"
+    assert platform.told[good].states[-1] == "succeeded"
+
+
+def test_one_unreadable_lease_hides_no_other(agent: AgentProcess, platform: PlatformDouble) -> None:
+    attempt = platform.lease(job("true"))
+    with platform.lock:
+        platform.told["../../../tmp/x"] = platform.told[attempt]
+    agent.start()
+    platform.until_ended(attempt)
+    assert platform.told[attempt].states[-1] == "succeeded"
+
+
+def test_a_cancel_stops_a_running_job_and_one_never_received(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    runs = platform.lease(job("trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done"))
+    agent.start()
+    platform.until(lambda: "running" in platform.told[runs].states)
+    platform.cancel(runs)
+    platform.until_ended(runs)
+    assert platform.told[runs].states[-1] == "cancelled"
+    never = platform.lease(job("true"), cancel=True)
+    platform.until_ended(never)
+    assert platform.told[never].states == ["cancelled"]
+    assert platform.told[never].logs["stdout"] == b""
+
+
+def test_an_attempt_the_platform_gave_up_is_stopped_and_not_billed(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    attempt = platform.lease(job("sleep 600"))
+    agent.start()
+    platform.until(lambda: "running" in platform.told[attempt].states)
+    agent.end(signal.SIGKILL)
+    with platform.lock:
+        platform.told[attempt].void = True
+    agent.start()
+    until(lambda: not processes_of(attempt))
+    until(lambda: "attempts      0 open" in agent.command("status").stdout)
+    assert platform.told[attempt].states[-1] == "running"
+    assert platform.used(attempt) == {}
+
+
+def test_a_lease_that_ran_out_is_not_started(agent: AgentProcess, platform: PlatformDouble) -> None:
+    attempt = platform.lease(job("echo late"), expires_in=timedelta(seconds=-1))
+    agent.start()
+    platform.until_ended(attempt)
+    assert platform.told[attempt].states[-1] == "refused"
+    assert platform.told[attempt].events[-1]["reason"] == "lease_expired"
+    assert platform.told[attempt].logs["stdout"] == b""
+
+
+@pytest.mark.parametrize("given", [None, b"other content"])
+def test_a_file_in_that_is_not_the_one_promised_is_refused(
+    agent: AgentProcess, platform: PlatformDouble, given: bytes | None
+) -> None:
+    promised = FileIn(name="a", sha256="0" * 64, size=13)
+    files = {} if given is None else {"a": given}
+    attempt = platform.lease(job("cat a", files_in=[promised]), files_in=files)
+    agent.start()
+    platform.until_ended(attempt)
+    assert platform.told[attempt].states[-1] == "refused"
+    assert platform.told[attempt].events[-1]["reason"].startswith("file_in_")
+
+
+def test_more_than_the_machine_has_is_refused_not_queued(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    attempt = platform.lease(job("true", cores=4096))
+    agent.start()
+    platform.until_ended(attempt)
+    assert platform.told[attempt].states[-1] == "refused"
+    assert "engine_no_node_fits" in platform.told[attempt].events[-1]["reason"]
+
+
+def test_stopped_with_its_jobs_it_leaves_no_process(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    attempt = platform.lease(job("setsid sleep 600 & sleep 600"))
+    agent.start("--stop-jobs")
+    platform.until(lambda: "running" in platform.told[attempt].states)
+    assert agent.end(signal.SIGTERM) == 0
+    assert processes_of(attempt) == []
+    assert platform.told[attempt].states[-1] == "lost"
+
+
+def test_nothing_outlives_the_supervisor_it_is_tied_to(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    supervisor = subprocess.Popen(["sleep", "600"])
+    attempt = platform.lease(job("setsid sleep 600 & sleep 600"))
+    agent.start("--tied-to", str(supervisor.pid))
+    platform.until(lambda: "running" in platform.told[attempt].states)
+    supervisor.kill()
+    supervisor.wait()
+    assert agent.process is not None
+    agent.process.wait(20)
+    until(lambda: not processes_of(attempt))
+
+
+def test_with_the_agent_killed_too_the_jobs_still_end_with_the_supervisor(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    supervisor = subprocess.Popen(["sleep", "600"])
+    attempt = platform.lease(job("setsid sleep 600 & sleep 600"))
+    agent.start("--tied-to", str(supervisor.pid))
+    platform.until(lambda: "running" in platform.told[attempt].states)
+    agent.end(signal.SIGKILL)
+    assert processes_of(attempt) != []
+    supervisor.kill()
+    supervisor.wait()
+    until(lambda: not processes_of(attempt))
+
+
+def test_two_agents_do_not_share_a_home(agent: AgentProcess, platform: PlatformDouble) -> None:
+    agent.start()
+    platform.until(lambda: bool(platform.reports))
+    second = agent.command("run")
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+
+
+def test_a_wrong_token_is_said_plainly(tmp_path: Path, platform: PlatformDouble) -> None:
+    agent = AgentProcess(tmp_path / "home", platform)
+    done = agent.command("enrol", "--url", platform.url, "--token", "wrong")
+    assert done.returncode == 1
+    assert "no such token" in done.stderr
+    assert agent.command("run").returncode == 1
+
+
+def test_it_stays_small(agent: AgentProcess, platform: PlatformDouble) -> None:
+    attempt = platform.lease(job("true"))
+    agent.start()
+    platform.until_ended(attempt)
+    assert agent.process is not None
+    rollup = Path(f"/proc/{agent.process.pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) < 80 * 1024
