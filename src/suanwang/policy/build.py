@@ -15,7 +15,7 @@ from suanwang.policy.package import Package
 from suanwang.policy.parts import DivisionRow, Fact, FundingRule, Measure, Series, Version
 from suanwang.policy.reader import Mistakes, Path, Reader
 
-CONTENT = ("policy", "facts", "parameters", "measures", "divisions", "promises")
+CONTENT = ("policy", "facts", "parameters", "conditions", "measures", "divisions", "promises")
 """What the content hash covers. Cases test a package; they do not change what it decides."""
 
 IN_SCOPE = "divisions.in_scope"
@@ -44,20 +44,22 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
         first_day=policy.at("first_day").text(),
         last_day=policy.at("last_day").text(),
         tail_days=tail.text() if (tail := policy.maybe("tail_days")) else "",
+        units={name: words.words() for name, words in policy.at("units").entries()},
         articles={name: words.words() for name, words in policy.at("articles").entries()},
         facts=facts,
         parameters=parameters,
         measures=measures,
         divisions=divisions,
+        governed_by=tuple(name.text() for name in policy.some("governed_by")),
         content=content,
         content_hash=hash_of(content),
         document=document,
     )
-    for name in ("units", "overlap", "settlement", "note", "official_text"):
-        policy.maybe(name)
+    policy.maybe("note")
     policy.closed()
     _check_validity(package, mistakes)
     _check_articles(document, package, mistakes)
+    _check_units(package, mistakes)
     return package
 
 
@@ -86,9 +88,10 @@ def _measures(
 ) -> dict[str, Measure]:
     fact_types: dict[str, Type] = {name: fact.type for name, fact in facts.items()}
     parameter_types = {name: series.type for name, series in parameters.items()}
+    shared = Reader(document.get("conditions"), ("conditions",), mistakes)
     measures: dict[str, Measure] = {}
     for _, entry in Reader(document.get("measures"), ("measures",), mistakes).entries():
-        measure = read_measure(entry, fact_types, parameter_types)
+        measure = read_measure(entry, fact_types, parameter_types, shared)
         if measure.name in measures:
             entry.wrong("policy_entry_twice", entry=measure.name)
         measures[measure.name] = measure
@@ -157,6 +160,14 @@ def _check_articles(part: Any, package: Package, mistakes: Mistakes, path: Path 
     elif isinstance(part, list):
         for index, value in enumerate(part):
             _check_articles(value, package, mistakes, (*path, index))
+
+
+def _check_units(package: Package, mistakes: Mistakes) -> None:
+    """The bureaus a measure names must be among the policy's responsible units."""
+    for measure in package.measures.values():
+        for unit in (measure.lead, *measure.others):
+            if unit and unit not in package.units:
+                mistakes.note(measure.path, "policy_unit_responsible_unknown", unit=unit)
 
 
 def _edges(series: Series, package: Package) -> list[Any]:

@@ -34,12 +34,12 @@ SETTLEMENTS = ("post_reimburse", "deduct", "provider_settled", "target_assessed"
 
 
 def read_measure(
-    entry: Reader, facts: Mapping[str, Type], parameters: Mapping[str, Type]
+    entry: Reader, facts: Mapping[str, Type], parameters: Mapping[str, Type], shared: Reader
 ) -> Measure:
-    """One measure file."""
+    """One measure file. A condition is written out, or is the name of a shared one."""
     names = _Names(facts, parameters)
     benefit = entry.at("benefit").one_of(*BENEFITS)
-    conditions = tuple(_condition(part, names) for part in entry.some("conditions"))
+    conditions = tuple(_condition(part, names, shared) for part in entry.some("conditions"))
     steps = tuple(_step(part, names) for part in entry.some("award"))
     caps = tuple(_step(part, names, fen=True) for part in entry.some("caps"))
     if benefit in PAYING and not steps:
@@ -114,10 +114,15 @@ class _Names:
         return node
 
 
-def _condition(entry: Reader, names: _Names) -> Condition:
+def _condition(entry: Reader, names: _Names, shared: Reader) -> Condition:
+    name = entry.value if isinstance(entry.value, str) else ""
+    if name:
+        if not shared.has(name):
+            entry.wrong("policy_name_unknown", name=name)
+        entry = shared.at(name)
     holds = entry.at("holds")
     condition = Condition(
-        name=entry.at("name").text(),
+        name=name or entry.at("name").text(),
         label=entry.at("label").words(),
         article=entry.at("article").text(),
         text=holds.text(),

@@ -134,24 +134,36 @@ def decide(package: Package, measure: str, facts: Mapping[str, object], on: date
     )
 
 
-def amount(package: Package, measure: str, facts: Mapping[str, object], on: date) -> int:
-    """The amount in fen alone, without the reasons; the same number ``decide`` gives."""
+def verdict(
+    package: Package, measure: str, facts: Mapping[str, object], on: date
+) -> tuple[int, tuple[str, ...]]:
+    """The amount in fen and the names of the unmet conditions: ``decide`` without the reasons."""
     package.in_force(on)
     rule = package.rule(measure, on)
-    env = encode(facts, rule.measure.facts, package.facts)
+    env: dict[str, Any] = encode(facts, rule.measure.facts, package.facts)
+    unmet = tuple(
+        condition.name
+        for condition, compiled in zip(rule.measure.conditions, rule.conditions, strict=True)
+        if not compiled.run(env)
+    )
+    award: int = rule.award(env)
     for step in (*rule.steps, *rule.caps):
         _fired(step, env)
-    return int(rule.award(env)) if rule.met(env) else 0
+    return (0 if unmet else award), unmet
 
 
 def unconfirmed(package: Package, measure: str, on: date) -> tuple[Parameter, ...]:
-    """The defaults a measure's rules stand on that nobody has confirmed."""
-    used = (package.parameter(name, on) for name in package.measure(measure).parameters())
+    """The defaults a measure stands on that nobody has confirmed."""
+    rule = package.measure(measure)
+    names = dict.fromkeys((*rule.parameters(), *rule.governed_by))
+    used = (package.parameter(name, on) for name in names)
     return tuple(parameter for parameter in used if parameter.status == "default")
 
 
 def _fired(step: CompiledStep, env: Mapping[str, Any]) -> str | None:
     """Which exception to a step fires. Refuses ``policy_rules_conflict`` when two do."""
+    if not step.exceptions:
+        return None
     fired = [
         exception.name
         for exception, (when, _) in zip(step.rule.exceptions, step.exceptions, strict=True)

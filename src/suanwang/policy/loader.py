@@ -17,7 +17,7 @@ import yaml
 from suanwang.core.errors import NotFound, Refused
 from suanwang.policy.build import read_package
 from suanwang.policy.package import Package
-from suanwang.policy.reader import Mistake, Mistakes
+from suanwang.policy.reader import Mistakes
 from suanwang.policy.reader import Path as Place
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -36,20 +36,20 @@ def load(folder: Path | str) -> Package:
     return _load(folder, stamps)
 
 
-def examine(folder: Path) -> tuple[Package | None, list[Mistake]]:
-    """The package if it can be built at all, and every mistake in it."""
+def open_package(folder: Path) -> tuple[Package | None, Mistakes]:
+    """The package if it can be built, and every mistake met on the way."""
     document, mistakes = _document(folder)
     if mistakes.found:
-        return None, mistakes.found
+        return None, mistakes
     package = read_package(document, mistakes)
-    return (None if mistakes.found else package), mistakes.found
+    return (None if mistakes.found else package), mistakes
 
 
 @lru_cache(maxsize=64)
 def _load(folder: Path, stamps: Hashable) -> Package:
-    package, mistakes = examine(folder)
+    package, mistakes = open_package(folder)
     if package is None:
-        shown = "; ".join(str(mistake) for mistake in mistakes[:20])
+        shown = "; ".join(str(mistake) for mistake in mistakes.found[:20])
         raise Refused("policy_package_invalid", package=folder.name, mistakes=shown)
     return package
 

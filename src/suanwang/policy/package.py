@@ -30,12 +30,16 @@ class Package:
     """The parameter that holds the first day of validity; likewise the others."""
     last_day: str
     tail_days: str
+    units: Mapping[str, Text]
+    """The responsible units, in words."""
     articles: Mapping[str, Text]
     """What an article is called, in words."""
     facts: Mapping[str, Fact]
     parameters: Mapping[str, Series]
     measures: Mapping[str, Measure]
     divisions: Mapping[str, DivisionRow]
+    governed_by: tuple[str, ...]
+    """Parameters no formula uses, which the office and the platform follow."""
     content: Mapping[str, Any]
     content_hash: str
     document: Mapping[str, Any]

@@ -48,6 +48,9 @@ def gaps(
             for term in terms:
                 if bool(_run(term, env, package, on)[0]) != wanted:
                     yield from gaps(term, env, package, on, wanted)
+        case nodes.Choose(test=test, yes=yes, no=no):
+            chosen = yes if _run(test, env, package, on)[0] else no
+            yield from gaps(chosen, env, package, on, wanted)
         case nodes.Comparison(sign=sign, left=left, right=right):
             yield _comparison(sign if wanted else _OPPOSITE[sign], left, right, env, package, on)
         case nodes.Member(item=item, items=items):

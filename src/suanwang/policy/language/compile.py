@@ -207,18 +207,27 @@ class Compiler:
                 return Compiled(lambda env: a(env) != b(env))
 
     def _code_comparison(self, sign: str, left: Node, right: Node) -> Compiled:
-        fact, other = (right, left) if not isinstance(left, nodes.FactName) else (left, right)
-        code: Value | None = other.value if isinstance(other, nodes.Constant) else None
-        if isinstance(other, nodes.ParameterName):
-            code = self.parameters[other.name]
-        if isinstance(fact, nodes.ParameterName):
-            same = self.parameters[fact.name] == code
-            return Compiled(lambda env: same if sign == "==" else not same)
+        a, b = self._code(left), self._code(right)
+        if a is not None and b is not None:
+            same = (a == b) == (sign == "==")
+            return Compiled(lambda env: same)
+        fact, code = (left, b) if a is None else (right, a)
         run = self.compile(fact).run
-        wanted = code_of(str(code), fact.type.choices)
+        if code is None:
+            raise TypeError("two facts of a choice have no common codes")
+        wanted = code_of(code, fact.type.choices)
         if sign == "==":
             return Compiled(lambda env: run(env) == wanted)
         return Compiled(lambda env: run(env) != wanted)
+
+    def _code(self, node: Node) -> str | None:
+        """The code a literal or a parameter stands for; None of a fact."""
+        match node:
+            case nodes.Constant(value=value):
+                return str(value)
+            case nodes.ParameterName(name=name):
+                return str(self.parameters[name])
+        return None
 
     def _member(self, node: nodes.Member) -> Compiled:
         assert isinstance(node.items, nodes.ParameterName)  # noqa: S101 - the parser saw to it

@@ -190,6 +190,8 @@ class _Reader:
         if a.type.kind == "number" == b.type.kind:
             self._same_unit(tree, [a, b])
         elif a.type.kind == "choice" == b.type.kind and sign in ("==", "!="):
+            if isinstance(a, nodes.FactName) and isinstance(b, nodes.FactName):
+                raise Mistaken("policy_type_wrong", _at(tree), expected="code", found="two facts")
             self._known_codes(tree, a, b)
         elif a.type.kind != b.type.kind or (
             a.type.kind != "date" and not (a.type.kind in ("bool", "division") and sign == "==")
@@ -208,7 +210,7 @@ class _Reader:
 
     def _known_codes(self, tree: ast.expr, a: Node, b: Node) -> None:
         """A literal code, and every member of a set, must be one the choice can take."""
-        whole, part = (b, a) if isinstance(a, nodes.Constant) else (a, b)
+        whole, part = (a, b) if _vaguer(a) >= _vaguer(b) else (b, a)
         for code in part.type.choices:
             if code not in whole.type.choices:
                 raise Mistaken(
@@ -247,6 +249,11 @@ class _Reader:
         raise Mistaken(
             "policy_arguments_wrong", _at(tree), function=function, found=", ".join(kinds)
         )
+
+
+def _vaguer(node: Node) -> int:
+    """Facts can take any code of their choice, parameters one of their readings, literals one."""
+    return isinstance(node, nodes.FactName) * 2 + isinstance(node, nodes.ParameterName)
 
 
 def _is_zero(node: Node) -> bool:
