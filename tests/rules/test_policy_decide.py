@@ -37,7 +37,7 @@ def test_half_of_the_fees_is_paid_back_and_the_odd_fen_is_dropped(package: polic
     assert decision.eligible
     assert decision.amount_fen == 15_000_000
     (step,) = decision.steps
-    assert step.inputs == {"paid_fee_fen": 30_000_001, "voucher.use_ratio": "1/2"}
+    assert step.inputs == {"paid_fee_fen": 30_000_001, "voucher.use_ratio": "0.5"}
     assert step.article == "5"
     assert set(step.label) == {"zh", "en"}
 

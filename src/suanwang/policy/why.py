@@ -126,11 +126,21 @@ def shown(value: object) -> Shown:
     if isinstance(value, bool | int | str):
         return value
     if isinstance(value, Fraction):
-        return value.numerator if value.denominator == 1 else str(value)
+        return value.numerator if value.denominator == 1 else exact_text(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
         return [f"{start}: {amount}" for start, amount in value]
+    return str(value)
+
+
+def exact_text(value: Fraction) -> str:
+    """A fraction as a decimal where one ends, otherwise as ``2/3``."""
+    for places in range(1, 13):
+        scaled = value * int(10**places)
+        if scaled.denominator == 1:
+            whole, rest = divmod(abs(scaled.numerator), 10**places)
+            return f"{'-' if value < 0 else ''}{whole}.{rest:0{places}d}"
     return str(value)

@@ -1,0 +1,177 @@
+"""``suanwang policy``: read, check, ask, print, prove and try out a policy, from the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from suanwang.core.clock import CITY_ZONE
+from suanwang.core.errors import Refused
+from suanwang.core.money import format_yuan
+from suanwang.core.refusals import Language, catalogue
+
+WORDS: dict[Language, dict[str, str]] = {
+    "zh": {
+        "yes": "符合条件", "no": "不符合条件", "amount": "金额", "steps": "计算", "caps": "上限",
+        "conditions": "条件", "needs": "须", "off": "差", "cut": "削减", "if": "若符合条件则为",
+        "default": "按默认口径，未经主管部门确认", "hash": "政策包哈希", "clean": "没有错误",
+    },
+    "en": {
+        "yes": "eligible", "no": "not eligible", "amount": "amount", "steps": "working",
+        "caps": "caps", "conditions": "conditions", "needs": "needs", "off": "off by",
+        "cut": "cut", "if": "if it were eligible",
+        "default": "by default, not confirmed by the competent department",
+        "hash": "package hash", "clean": "no mistakes",
+    },
+}  # fmt: skip
+
+Package_ = Annotated[str, typer.Argument(metavar="PACKAGE", help="A folder, or a package's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``policy`` and its commands."""
+    policy = typer.Typer(no_args_is_help=True, help="The policy as rules: decide, check, print.")
+    policy.command("list")(list_)
+    for command in (check, decide):
+        policy.command()(command)
+    app.add_typer(policy, name="policy")
+
+
+def list_() -> None:
+    """The packages there are: name, validity, measures, hash, title."""
+    from suanwang import policy
+
+    for folder in policy.packages(home()):
+        package = policy.load(folder)
+        typer.echo(
+            f"{package.name:<22} {package.valid_from} – {package.valid_to}  "
+            f"{len(package.measures):>2}  {package.content_hash[:12]}  {package.title[language()]}"
+        )
+
+
+def check(packages: Annotated[list[str] | None, typer.Argument(metavar="PACKAGE")] = None) -> None:
+    """Report every mistake of a package, or of all, with file and line; status 1 if any."""
+    from suanwang import policy
+    from suanwang.policy.check import check as check_package
+
+    folders = [folder_of(name) for name in packages or []] or policy.packages(home())
+    wrong = 0
+    for folder in folders:
+        _, mistakes = check_package(folder)
+        for mistake in mistakes:
+            words = catalogue()[mistake.code][language()].format(**mistake.facts)
+            typer.echo(f"{mistake.place}: {words} [{mistake.code}]")
+        wrong += len(mistakes)
+        if not mistakes:
+            typer.echo(f"{folder.name}: {WORDS[language()]['clean']}")
+    raise typer.Exit(code=1 if wrong else 0)
+
+
+def decide(
+    package: Package_,
+    facts: Annotated[Path, typer.Option(help="A JSON file of facts; - reads standard input.")],
+    measure: Annotated[str, typer.Option(help="The measure, such as 5c.")] = "",
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole decision as JSON.")] = False,
+) -> None:
+    """Decide a case and say why. The file holds the facts, or {measure, on, facts}."""
+    from suanwang import policy
+
+    given = read_facts(facts)
+    asked = measure or str(given.get("measure", ""))
+    day = on.date() if on else _day(given)
+    if not asked:
+        raise Refused("policy_measure_missing")
+    known = given.get("facts", given)
+    decision = policy.load(folder_of(package)).decide(asked, known, on=day)
+    if as_json:
+        typer.echo(json.dumps(decision.as_json(), ensure_ascii=False, indent=2))
+        return
+    for line in _lines(decision.as_json(), language()):
+        typer.echo(line)
+
+
+def _day(given: Mapping[str, Any]) -> date:
+    try:
+        if "on" in given:
+            return date.fromisoformat(str(given["on"]))
+        return datetime.now(CITY_ZONE).date()
+    except ValueError:
+        raise Refused("policy_day_unreadable", found=str(given["on"])[:40]) from None
+
+
+def _lines(decision: dict[str, Any], tongue: Language) -> list[str]:
+    """A decision for the terminal."""
+    words = WORDS[tongue]
+
+    def article(part: Mapping[str, Any]) -> str:
+        return str(decision["articles"].get(part["article"], {}).get(tongue, part["article"]))
+
+    verdict = words["yes"] if decision["eligible"] else words["no"]
+    lines = [f"{decision['measure']}  {decision['title'][tongue]}  ({article(decision)})"]
+    lines.append(f"{verdict}; {words['amount']} {format_yuan(decision['amount_fen'])}")
+    if not decision["eligible"]:
+        lines.append(f"  {words['if']}: {format_yuan(decision['amount_if_eligible_fen'])}")
+    lines.append(words["conditions"])
+    for condition in decision["conditions"]:
+        mark = "✓" if condition["met"] else "✗"
+        lines.append(f"  {mark} {condition['label'][tongue]}  ({article(condition)})")
+        for gap in condition["gaps"]:
+            off = f", {words['off']} {gap['by']} {gap['unit']}" if gap["by"] is not None else ""
+            needed = f"{words['needs']} {gap['sign']} {gap['needs']}"
+            lines.append(f"      {gap['has']} = {gap['has_value']}; {needed}{off}")
+    lines.append(words["steps"])
+    for step in decision["steps"]:
+        inputs = ", ".join(f"{name} = {value}" for name, value in step["inputs"].items())
+        lines.append(f"  {step['label'][tongue]} = {step['value']}  ({article(step)})")
+        lines.append(f"      {step['formula']}    [{inputs}]")
+    lines.append(words["caps"])
+    for cap in decision["caps"]:
+        cut = f"; {words['cut']} {format_yuan(cap['cut_fen'])}" if cap["cut_fen"] else ""
+        lines.append(f"  {cap['label'][tongue]}: {format_yuan(cap['limit_fen'])}{cut}")
+    lines.append(words["default"])
+    for parameter in decision["unconfirmed"]:
+        lines.append(
+            f"  {parameter['decision']:<4} {parameter['label'][tongue]}: {parameter['value']}"
+        )
+    lines.append(f"{words['hash']} {decision['package_hash']}")
+    return lines
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Facts from JSON; decimals stay as written, never floats."""
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        given = json.loads(text, parse_float=str, parse_constant=str)
+    except (OSError, ValueError) as wrong:
+        raise Refused("policy_facts_unreadable", file=str(path), problem=str(wrong)) from wrong
+    if not isinstance(given, dict) or not isinstance(given.get("facts", {}), dict):
+        raise Refused("policy_facts_unreadable", file=str(path), problem="not a JSON object")
+    return given
+
+
+def home() -> Path:
+    """Where the packages are: set, of this checkout, or shipped in the wheel."""
+    if told := os.environ.get("SUANWANG_POLICIES_DIR"):
+        return Path(told)
+    of_checkout = Path(__file__).parents[3] / "policies"
+    return of_checkout if of_checkout.is_dir() else Path(__file__).parents[1] / "_policies"
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a package given by name or by path."""
+    return Path(name) if (Path(name) / "policy.yaml").is_file() else home() / name
+
+
+def language() -> Language:
+    """The language of this terminal."""
+    from suanwang.cli import language as of_terminal
+
+    return of_terminal()

@@ -1,0 +1,78 @@
+"""Every package the city ships: free of mistakes, and every case comes out as written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from suanwang import policy
+from suanwang.policy.cases import Case, read_cases
+from suanwang.policy.check import check
+from suanwang.policy.reader import Mistakes
+
+ROOT = Path(__file__).parents[2] / "policies"
+FOLDERS = policy.packages(ROOT)
+BAODING = policy.load(ROOT / "baoding-2024")
+
+
+def all_cases() -> list[tuple[policy.Package, Case]]:
+    loaded = [policy.load(folder) for folder in FOLDERS]
+    return [(package, case) for package in loaded for case in read_cases(package, Mistakes({}))]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_package_has_no_mistakes(folder: Path) -> None:
+    _, mistakes = check(folder)
+    assert [str(mistake) for mistake in mistakes] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "case"), all_cases(), ids=lambda part: getattr(part, "name", None)
+)
+def test_a_case_comes_out_as_written(package: policy.Package, case: Case) -> None:
+    assert case.outcome(package) == case.expected
+
+
+def test_all_fifteen_articles_have_a_measure_and_every_measure_a_lead() -> None:
+    articles = {measure.article for measure in BAODING.measures.values()}
+    assert articles == {str(number) for number in range(1, 16)}
+    assert all(measure.lead in BAODING.units for measure in BAODING.measures.values())
+    assert {"5a", "5b", "5c"} <= BAODING.measures.keys()
+
+
+def test_every_open_question_is_a_named_default_with_its_reason() -> None:
+    answered = {s.decision: s for s in BAODING.parameters.values() if s.decision}
+    assert answered.keys() == {f"A{number}" for number in range(1, 42)}
+    for series in answered.values():
+        assert all(version.status == "default" for version in series.versions), series.name
+        assert series.reason["zh"], series.name
+        assert series.reason["en"], series.name
+
+
+def test_what_the_text_states_is_confirmed_and_nothing_else() -> None:
+    for name, series in BAODING.parameters.items():
+        confirmed = all(version.status == "confirmed" for version in series.versions)
+        assert confirmed == (not series.decision), name
+
+
+def test_every_threshold_has_a_case_below_at_and_above_it() -> None:
+    """Counted by fact: a compared fact takes at least three values around the edge."""
+    cases = read_cases(BAODING, Mistakes({}))
+    for fact in ("capacity_pflops", "compute_share", "rack_count", "measured_pue", "pue_months"):
+        values = {str(case.facts[fact]) for case in cases if fact in case.facts}
+        assert len(values) >= 4, fact
+
+
+def test_a_decision_can_be_replayed_from_the_published_package() -> None:
+    import json
+
+    published = {
+        "name": BAODING.name,
+        "hash": BAODING.content_hash,
+        "content": dict(reversed(BAODING.content.items())),
+    }
+    again = policy.load_published(json.dumps(published))
+    for case in read_cases(BAODING, Mistakes({})):
+        then = BAODING.decide(case.measure, case.facts, case.on).as_json()
+        assert again.decide(case.measure, case.facts, case.on).as_json() == then
