@@ -5,6 +5,7 @@ Each affair keeps its own ``refusals.yaml``: ``code: {zh: …, en: …}`` with `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -35,10 +36,13 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 def explain(error: SuanwangError, language: Language) -> str:
     """The refusal as a sentence. An unknown code shows itself rather than hide the refusal."""
-    text = catalogue().get(error.code, {}).get(language)
-    if text is None:
-        return str(error)
-    return text.format_map(_Facts(error.facts))
+    return sentence(error.code, error.facts, language) or str(error)
+
+
+def sentence(code: str, facts: Mapping[str, object], language: Language) -> str | None:
+    """The words of a code with its facts put in; None for an unknown code."""
+    text = catalogue().get(code, {}).get(language)
+    return None if text is None else text.format_map(_Facts(facts))
 
 
 class _Facts(dict[str, object]):

@@ -39,12 +39,14 @@ def ring(channel: str, payload: object = "") -> None:
 
 def connect() -> psycopg.Connection[tuple[object, ...]]:
     """A connection of its own to the same database, for listening; nothing is ever written."""
-    parameters = connection.get_connection_params()
-    wanted = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert")
-    chosen = {name: parameters[name] for name in wanted if parameters.get(name)}
-    return psycopg.connect(
-        **chosen, autocommit=True, connect_timeout=5, application_name="suanwang-bells"
-    )
+    ours = ("context", "cursor_factory", "prepare_threshold", "server_side_binding", "pool")
+    parameters = {
+        name: value
+        for name, value in connection.get_connection_params().items()
+        if name not in ours
+    }
+    parameters |= {"connect_timeout": 5, "application_name": "suanwang-bells"}
+    return psycopg.connect(**parameters, autocommit=True)
 
 
 def listen(
@@ -86,6 +88,8 @@ class Switchboard:
         self._rings: dict[tuple[str, str], int] = defaultdict(int)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.listening = threading.Event()
+        """Set once bells are heard; until then a waiting thread looks by itself."""
 
     def count(self, channel: str, payload: object) -> int:
         """How often a bell rang so far; take it before looking, wait for it to grow after."""
@@ -104,6 +108,7 @@ class Switchboard:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self.listening.clear()
 
     def _start(self) -> None:
         with self._changed:
@@ -116,6 +121,7 @@ class Switchboard:
     def _listen(self) -> None:
         for heard in listen((CLUSTER, JOB), self._stop, tick_seconds=1.0):
             if heard is None:
+                self.listening.set()
                 continue
             with self._changed:
                 if len(self._rings) > 50_000:

@@ -11,11 +11,15 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from suanwang.core.errors import NotFound, NotSignedIn
+from suanwang.people.models import Organisation
+from suanwang.people.scope import Viewer, visible
 from suanwang.registry.models import (
     AcceleratorFigure,
     AcceleratorModel,
     Cluster,
     DataCentre,
+    Division,
     EnergyReading,
     Node,
     Price,
@@ -128,14 +132,11 @@ class CentreFacts:
 def catalogue(at: datetime, only: QuerySet[DataCentre] | None = None) -> list[CentreFacts]:
     """Every centre with capacity, energy and the prices valid now; a fixed number of queries."""
     held, known, used = holdings(), figures(), energy()
-    online = online_clusters(at)
+    online = online_centres(at)
     rows = list(centres() if only is None else only)
     prices: dict[UUID, list[Price]] = defaultdict(list)
     for price in prices_valid(at):
         prices[price.centre_id].append(price)
-    clusters: dict[UUID, set[UUID]] = defaultdict(set)
-    for centre_id, cluster_id in Cluster.objects.values_list("centre_id", "id"):
-        clusters[centre_id].add(cluster_id)
     found = []
     for centre in rows:
         holding = held.get(centre.pk, EMPTY)
@@ -147,7 +148,7 @@ def catalogue(at: datetime, only: QuerySet[DataCentre] | None = None) -> list[Ce
                 tuple(c for c in counted if c.cards_counted or c.precision == "fp16"),
                 used.get(centre.pk),
                 tuple(prices[centre.pk]),
-                bool(clusters[centre.pk] & online),
+                centre.pk in online,
             )
         )
     return found
@@ -155,9 +156,8 @@ def catalogue(at: datetime, only: QuerySet[DataCentre] | None = None) -> list[Ce
 
 def prices_valid(at: datetime) -> QuerySet[Price]:
     """All prices valid at a moment."""
-    return Price.objects.filter(validity__contains=at).order_by(
-        "centre_id", "meter", "accelerator_model_id"
-    )
+    valid = Price.objects.filter(validity__contains=at).select_related("centre")
+    return valid.order_by("centre_id", "meter", "accelerator_model_id")
 
 
 def prices_between(start: datetime, end: datetime) -> QuerySet[Price]:
@@ -167,7 +167,9 @@ def prices_between(start: datetime, end: datetime) -> QuerySet[Price]:
 
 def prices_of(centre: DataCentre) -> QuerySet[Price]:
     """Every price a centre ever set, newest first."""
-    return Price.objects.filter(centre=centre).order_by("-validity", "id")
+    return (
+        Price.objects.filter(centre=centre).select_related("centre").order_by("-created_at", "id")
+    )
 
 
 def online_clusters(at: datetime) -> set[UUID]:
@@ -176,6 +178,12 @@ def online_clusters(at: datetime) -> set[UUID]:
         revoked_at=None, enrolled_at__isnull=False, last_seen_at__gte=at - ONLINE_WITHIN
     )
     return set(alive.values_list("cluster_id", flat=True))
+
+
+def online_centres(at: datetime) -> set[UUID]:
+    """Centres with at least one cluster online."""
+    online = Cluster.objects.filter(pk__in=online_clusters(at))
+    return set(online.values_list("centre_id", flat=True))
 
 
 def agent_known(agent_id: UUID) -> SiteAgent | None:
@@ -205,3 +213,59 @@ def accelerator_models() -> QuerySet[AcceleratorModel]:
 def models_named(codes: Iterable[str]) -> dict[str, AcceleratorModel]:
     """Cards by code."""
     return AcceleratorModel.objects.in_bulk(list(codes))
+
+
+def divisions() -> QuerySet[Division]:
+    """The county-level units, by code."""
+    return Division.objects.order_by("code")
+
+
+def centre(code: str) -> DataCentre:
+    """One centre. Refuses ``centre_not_found``."""
+    found = centres().filter(code=code).first()
+    if found is None:
+        raise NotFound("centre_not_found", code=code[:40])
+    return found
+
+
+def centre_facts(code: str, at: datetime) -> CentreFacts:
+    """One centre as the public sees it. Refuses ``centre_not_found``."""
+    return catalogue(at, centres().filter(pk=centre(code).pk))[0]
+
+
+def clusters(centre: DataCentre) -> QuerySet[Cluster]:
+    """The clusters of a centre, by name."""
+    return Cluster.objects.filter(centre=centre).select_related("centre").order_by("name")
+
+
+def cluster(cluster_id: UUID) -> Cluster:
+    """One cluster. Refuses ``cluster_not_found``."""
+    found = Cluster.objects.select_related("centre__provider").filter(pk=cluster_id).first()
+    if found is None:
+        raise NotFound("cluster_not_found")
+    return found
+
+
+def nodes(cluster: Cluster) -> QuerySet[Node]:
+    """All nodes of a cluster, by name."""
+    return Node.objects.filter(cluster=cluster).order_by("name")
+
+
+def agents(viewer: Viewer) -> QuerySet[SiteAgent]:
+    """The agents a viewer may see."""
+    return visible(SiteAgent, viewer).select_related("cluster__centre").order_by("id")
+
+
+def agent(agent_id: UUID, viewer: Viewer) -> SiteAgent:
+    """One agent. Refuses ``agent_not_found``, also for another provider's."""
+    found = agents(viewer).filter(pk=agent_id).first()
+    if found is None:
+        raise NotFound("agent_not_found")
+    return found
+
+
+def provider_of(viewer: Viewer) -> Organisation:
+    """The organisation someone acts for. Refuses ``sign_in_needed``."""
+    if viewer.organisation_id is None:
+        raise NotSignedIn("sign_in_needed")
+    return Organisation.objects.get(pk=viewer.organisation_id)

@@ -5,7 +5,7 @@ from suanwang.jobs.services.cancellation import cancel
 from suanwang.jobs.services.dispatch import abandon_expired, dispatch_once
 from suanwang.jobs.services.leases import Lease, Orders, lease
 from suanwang.jobs.services.output import put_file, take_log
-from suanwang.jobs.services.reports import StateReport, take_states
+from suanwang.jobs.services.reports import StateReport, attempt_of, take_states
 from suanwang.jobs.services.requests import forget_nonces, use_nonce
 from suanwang.jobs.services.submission import submit
 
@@ -14,6 +14,7 @@ __all__ = [
     "Orders",
     "StateReport",
     "abandon_expired",
+    "attempt_of",
     "cancel",
     "dispatch_once",
     "estimate",

@@ -156,3 +156,9 @@ def lose(attempt: Attempt, *, at: datetime, reason: str) -> None:
         release_hold(job, at=at)
         effects.settle_soon()
     bells.ring(bells.QUEUE)
+
+
+@transaction.atomic
+def attempt_of(agent: SiteAgent, attempt_id: UUID) -> Attempt:
+    """An attempt this agent may ask about. Refuses as ``own_attempt`` does."""
+    return own_attempt(agent, attempt_id)

@@ -24,10 +24,6 @@ from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
 
-_UNOPENED = frozenset(
-    {TransferResult.DEBIT_ACCOUNT_NOT_FOUND, TransferResult.CREDIT_ACCOUNT_NOT_FOUND}
-)
-
 
 @transaction.atomic
 def submit(
@@ -99,10 +95,9 @@ def _hold(job: Job, amount_fen: Fen, *, at: datetime) -> None:
         kind="pending",
         facts={"job": str(job.pk)},
     )
+    # Opened before they are locked: two that opened them after would wait for each other.
+    create_accounts([spend, clearing])
     [result] = create_transfers([spec], at=at)
-    if result in _UNOPENED:
-        create_accounts([spend, clearing])
-        [result] = create_transfers([spec], at=at)
     if result is TransferResult.EXCEEDS_CREDITS:
         raise Refused(
             "budget_exceeded",

@@ -1,0 +1,220 @@
+"""What agents ask and say. Every request but the first is signed; nothing here trusts a session.
+
+This module belongs to the API's floor: usage goes on to metering from here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Schema
+from pydantic import Field
+
+from suanwang.api.http import In
+from suanwang.core.errors import NotFound, SuanwangError
+from suanwang.jobs import bells, services
+from suanwang.jobs.agent_requests import body_of, signed_agent
+from suanwang.jobs.models import JobFile
+from suanwang.metering import services as metering
+from suanwang.registry import services as registry
+from suanwang.registry.inventory import NodeReport
+from suanwang.registry.models import SiteAgent
+from suanwang.site import clock
+
+agent_router = Router(tags=["agent"])
+
+POLL_SECONDS_MAX = 10
+"""An agent that asks for longer is answered after so long: a thread of the server waits with it."""
+
+
+class EnrolIn(In):
+    token: str = Field(min_length=1, max_length=200)
+    public_key: str = Field(min_length=1, max_length=100)
+    version: str = Field("", max_length=40)
+
+
+class EnrolOut(Schema):
+    agent_id: UUID
+    cluster_id: UUID
+
+
+class AcceleratorsIn(In):
+    model: str = Field(min_length=1, max_length=80)
+    count: int = Field(ge=0, le=1024)
+
+
+class NodeIn(In):
+    name: str = Field(min_length=1, max_length=80)
+    cores: int = Field(ge=1, le=65_536)
+    memory_mib: int = Field(ge=1, le=2**30)
+    accelerators: list[AcceleratorsIn] = Field(default_factory=list, max_length=16)
+    rack: str = Field("", max_length=40)
+
+
+class ReportIn(In):
+    nodes: list[NodeIn] = Field(max_length=20_000)
+    engine: str = Field(max_length=20)
+    version: str = Field("", max_length=40)
+    isolation: str = Field("", max_length=60)
+
+
+class TimeOut(Schema):
+    server_time: datetime
+
+
+class PollIn(In):
+    free: dict[str, int] = Field(default_factory=dict)
+    running: list[UUID] = Field(default_factory=list, max_length=20_000)
+    wait_seconds: int = Field(0, ge=0, le=25)
+
+
+class LeaseOut(Schema):
+    attempt_id: UUID
+    job_id: UUID
+    spec: dict[str, Any]
+    node: str
+    expires_at: datetime
+
+
+class PollOut(Schema):
+    leases: list[LeaseOut]
+    cancel: list[UUID]
+    server_time: datetime
+
+
+class EventIn(In):
+    attempt_id: UUID
+    sequence: int = Field(ge=1, le=2**31 - 1)
+    state: str = Field(max_length=20)
+    at: datetime
+    exit_code: int | None = Field(None, ge=-(2**31), le=2**31 - 1)
+    reason: str = Field("", max_length=2000)
+
+
+class StatesIn(In):
+    events: list[EventIn] = Field(max_length=1000)
+
+
+class TakenOut(Schema):
+    accepted: list[Any]
+    refused: list[dict[str, Any]]
+
+
+class UsageIn(In):
+    records: list[dict[str, Any]] = Field(max_length=1000)
+
+
+class OffsetOut(Schema):
+    next_offset: int
+
+
+def _agent(request: HttpRequest) -> SiteAgent:
+    agent: SiteAgent = request.auth  # type: ignore[attr-defined]
+    return agent
+
+
+@agent_router.post("/enrol", response=EnrolOut)
+def enrol(request: HttpRequest, payload: EnrolIn) -> Any:
+    """Turn a one-time token into a known agent."""
+    agent = registry.enrol(payload.token, payload.public_key, payload.version, at=clock.now())
+    return {"agent_id": agent.pk, "cluster_id": agent.cluster_id}
+
+
+@agent_router.post("/report", response=TimeOut, auth=signed_agent)
+def report(request: HttpRequest, payload: ReportIn) -> Any:
+    """Replace what is known of the cluster's nodes."""
+    nodes = [
+        NodeReport(
+            node.name,
+            node.cores,
+            node.memory_mib,
+            tuple((each.model, each.count) for each in node.accelerators),
+            node.rack,
+        )
+        for node in payload.nodes
+    ]
+    at = clock.now()
+    registry.report_nodes(
+        _agent(request),
+        nodes,
+        engine=payload.engine,
+        version=payload.version,
+        isolation=payload.isolation,
+        at=at,
+    )
+    bells.ring(bells.QUEUE)
+    return {"server_time": at}
+
+
+@agent_router.post("/poll", response=PollOut, auth=signed_agent)
+def poll(request: HttpRequest, payload: PollIn) -> Any:
+    """What to start and what to stop; waits a little while there is nothing."""
+    agent, running = _agent(request), set(payload.running)
+
+    def look() -> services.Orders | None:
+        orders = services.lease(agent, running, at=clock.now())
+        return orders if orders else None
+
+    seconds = min(payload.wait_seconds, POLL_SECONDS_MAX)
+    orders = bells.wait_for(look, bells.CLUSTER, agent.cluster_id, seconds=seconds)
+    found = orders or services.Orders()
+    return {"leases": found.leases, "cancel": found.cancel, "server_time": clock.now()}
+
+
+@agent_router.post("/states", response=TakenOut, auth=signed_agent)
+def states(request: HttpRequest, payload: StatesIn) -> Any:
+    """What became of attempts. Idempotent by attempt and sequence."""
+    events = [services.StateReport(**event.model_dump()) for event in payload.events]
+    accepted, refused = services.take_states(_agent(request), events, at=clock.now())
+    return {
+        "accepted": [_name(event) for event in accepted],
+        "refused": [_name(event) | _why(error) for event, error in refused],
+    }
+
+
+def _name(event: services.StateReport) -> dict[str, Any]:
+    return {"attempt_id": event.attempt_id, "sequence": event.sequence}
+
+
+def _why(error: SuanwangError) -> dict[str, Any]:
+    return {"code": error.code, "facts": error.facts}
+
+
+@agent_router.post("/logs/{uuid:attempt_id}/{stream}", response=OffsetOut, auth=signed_agent)
+def logs(
+    request: HttpRequest, attempt_id: UUID, stream: Literal["stdout", "stderr"], offset: int
+) -> Any:
+    """A piece of a job's output from an offset on. Idempotent by offset."""
+    following = services.take_log(
+        _agent(request), attempt_id, stream, offset, body_of(request), at=clock.now()
+    )
+    return {"next_offset": following}
+
+
+@agent_router.get("/files/{uuid:attempt_id}/{path:name}", auth=signed_agent)
+def file_in(request: HttpRequest, attempt_id: UUID, name: str) -> HttpResponse:
+    """A file that goes into the job."""
+    attempt = services.attempt_of(_agent(request), attempt_id)
+    file = JobFile.objects.filter(
+        job=attempt.job_id, direction=JobFile.Direction.IN, name=name
+    ).first()
+    if file is None:
+        raise NotFound("file_not_found", name=name[:80])
+    return HttpResponse(bytes(file.content), content_type="application/octet-stream")
+
+
+@agent_router.put("/files/{uuid:attempt_id}/{path:name}", response=OffsetOut, auth=signed_agent)
+def file_out(request: HttpRequest, attempt_id: UUID, name: str) -> Any:
+    """A file the job left. The same name again replaces it."""
+    file = services.put_file(_agent(request), attempt_id, name, body_of(request), at=clock.now())
+    return {"next_offset": file.size}
+
+
+@agent_router.post("/usage", response=TakenOut, auth=signed_agent)
+def usage(request: HttpRequest, payload: UsageIn) -> Any:
+    """What was used, signed and linked. Idempotent by record."""
+    accepted, refused = metering.take_usage(_agent(request), payload.records, at=clock.now())
+    return {"accepted": accepted, "refused": refused}
