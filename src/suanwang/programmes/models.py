@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from suanwang.people.models import Organisation, Person
 from suanwang.people.scope import Scope
-from suanwang.vouchers.models import Claim, Voucher
+from suanwang.vouchers.models import Claim, PolicyPackage, Voucher
 
 
 class Application(models.Model):
@@ -79,6 +79,10 @@ class PaymentOrder(models.Model):
     ordered_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    package = models.ForeignKey(PolicyPackage, models.PROTECT, null=True, related_name="+")
+    """The policy whose funding table split it, as it was."""
+    division = models.CharField(max_length=6, default="")
+    """Where the organisation was registered when it was ordered (A28)."""
 
     class Meta:
         constraints = [

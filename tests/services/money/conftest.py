@@ -278,6 +278,39 @@ class City:
         return balance(chart.earnings(self.provider.pk).id).credits_posted
 
 
+@pytest.fixture
+def whole_city(city: City) -> City:
+    """One of everything: paid and open invoices, every state of a claim, closed and open orders."""
+    voucher = city.voucher()
+    for number, claim in enumerate(
+        city.approved(voucher, city.paid_invoice(cores=cores)) for cores in (2, 3, 5)
+    ):
+        order = programmes.issue_payment_order(claim, actor=city.finance, at=city.now)
+        if number == 0:
+            for share in order.shares.order_by("level"):
+                programmes.record_receipt(
+                    share, f"R-{share.level}", actor=city.finance, at=city.now
+                )
+        if number == 1:
+            programmes.return_order(order, "户名不符", actor=city.finance, at=city.now)
+    rejected = city.claim(voucher, city.paid_invoice())
+    vouchers.review_claim(rejected, False, "重复", actor=city.approver, at=city.now)
+    vouchers.withdraw_claim(
+        city.claim(voucher, city.paid_invoice()), actor=city.billing, at=city.now
+    )
+    city.claim(voucher, city.paid_invoice(cards=1))
+    city.used(cores=7)
+    city.invoice()
+    city.used(cores=11)
+    abandoned = city.job()
+    abandoned.attempts.update(state="abandoned")
+    city.report(abandoned)
+    [record] = city.records(city.job(memory=1).attempts.get())[:1]
+    metering.take_usage(city.agent, [{**record, "quantity": 5}], at=city.now)
+    city.meter.sequence, city.meter.previous = city.meter.sequence - 2, record["previous_hash"]
+    return city
+
+
 def organisation(name: str, kind: str, division: str = "130602") -> Organisation:
     return Organisation.objects.create(
         name=name, kind=kind, division=division, status="active", created_at=NOW

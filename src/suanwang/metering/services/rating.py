@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
-from uuid import UUID
 
 from django.db import transaction
 
@@ -15,10 +14,9 @@ from suanwang.jobs.models import Attempt
 from suanwang.metering import rules
 from suanwang.metering.effects import rate_soon
 from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRecord
-from suanwang.metering.services.usage import allocation
+from suanwang.metering.pricing import Rates, billed_part, card_model, price, rates_of
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
-from suanwang.registry.models import Price
 
 BATCH = 1000
 
@@ -48,7 +46,7 @@ def rate_pending(*, at: datetime, limit: int = BATCH) -> Rating:
         .select_for_update(of=("self", "attempt__job"), skip_locked=True)
         .order_by("received_at", "sequence")[:limit]
     )
-    rates = _rates({usage.attempt.cluster.centre_id for usage in usages})
+    rates = rates_of({usage.attempt.cluster.centre_id for usage in usages})
     settled = set(
         Settlement.objects.filter(job__in={usage.attempt.job_id for usage in usages}).values_list(
             "job_id", flat=True
@@ -68,49 +66,9 @@ def rate_pending(*, at: datetime, limit: int = BATCH) -> Rating:
     return Rating(len(charges), len(problems))
 
 
-_RateKey = tuple[UUID, str, str | None]
-
-
-def _rates(centres: set[UUID]) -> Mapping[_RateKey, Sequence[rules.Rate]]:
-    found: dict[_RateKey, list[rules.Rate]] = {}
-    for price in Price.objects.filter(centre__in=centres).order_by("validity"):
-        key = (price.centre_id, price.meter, price.accelerator_model_id)
-        found.setdefault(key, []).append(
-            rules.Rate(
-                str(price.pk),
-                price.price_fen,
-                price.per_quantity,
-                price.validity.lower,
-                price.validity.upper,
-            )
-        )
-    return found
-
-
-def card_model(attempt: Attempt, meter: str) -> str | None:
-    """The accelerator model whose price applies; None for meters that have no model."""
-    if meter != Price.Meter.CARD_SECONDS:
-        return None
-    return attempt.node.accelerator_model_id
-
-
-def billed_part(usage: UsageRecord) -> rules.Billed:
-    """What of a record is billed at all: up to the walltime, nothing of an abandoned attempt."""
-    job = usage.attempt.job
-    if usage.attempt.state == Attempt.State.ABANDONED:
-        return rules.Billed(0, usage.started_at, usage.ended_at)
-    return rules.billed(
-        usage.quantity,
-        allocation(job, usage.meter),
-        job.walltime_seconds,
-        starts=usage.started_at,
-        ends=usage.ended_at,
-    )
-
-
 def _rate(
     usage: UsageRecord,
-    rates: Mapping[_RateKey, Sequence[rules.Rate]],
+    rates: Rates,
     *,
     settled: bool,
     at: datetime,
@@ -119,7 +77,7 @@ def _rate(
     abandoned = attempt.state == Attempt.State.ABANDONED
     part = billed_part(usage)
     model = card_model(attempt, usage.meter)
-    rated = rules.rate(part, rates.get((attempt.cluster.centre_id, usage.meter, model), []))
+    rated = price(usage, rates, model)
     facts: dict[str, object] = {
         "centre": attempt.cluster.centre.code,
         "meter": usage.meter,

@@ -11,21 +11,13 @@ from django.db import transaction
 
 from suanwang.core.errors import Refused
 from suanwang.core.signed import FIRST_PREVIOUS_HASH
-from suanwang.jobs.models import Attempt, Job
+from suanwang.jobs.models import Attempt
 from suanwang.metering import rules
 from suanwang.metering.effects import rate_soon
 from suanwang.metering.models import RefusedUsage, UsageRecord
+from suanwang.metering.pricing import allocation
 from suanwang.metering.records import SentRecord, linked, read_record, signed
 from suanwang.registry.models import SiteAgent
-
-
-def allocation(job: Job, meter: str) -> int:
-    """How much of a meter's unit a job holds each second: cores, cards or MiB."""
-    return {
-        "core_seconds": job.cores,
-        "card_seconds": job.accelerators,
-        "memory_mib_seconds": job.memory_mib,
-    }[meter]
 
 
 @dataclass

@@ -25,7 +25,7 @@ from suanwang.policy import Share
 from suanwang.programmes.models import PaymentOrder, PaymentShare
 from suanwang.vouchers import services as vouchers
 from suanwang.vouchers.models import Claim
-from suanwang.vouchers.policy_in_force import budget_year, policy_of
+from suanwang.vouchers.policy_in_force import archived, budget_year, policy_of
 
 _RECEIPT_AT_MOST = 80
 
@@ -66,6 +66,8 @@ def issue_payment_order(claim: Claim, *, actor: Viewer, at: datetime) -> Payment
         amount_fen=claim.amount_fen,
         ordered_by=person_of(actor),
         ordered_at=at,
+        package=archived(package, at=at),
+        division=division,
     )
     # One fen over two levels leaves one of them nothing to pay.
     _owe(order, [share for share in split.shares if share.amount_fen], at=at)
