@@ -287,5 +287,7 @@ class ChannelPayment(models.Model):
 class NumberSeries(models.Model):
     """The last number given out in a series; numbers have no gaps and are given once."""
 
+    SCOPE: ClassVar = Scope(city_roles=frozenset())
+
     name = models.CharField(primary_key=True, max_length=30)
     last = models.PositiveBigIntegerField()
