@@ -283,5 +283,5 @@ def test_every_answer_that_is_not_good_has_its_words_in_both_languages() -> None
     text = (resources.files("suanwang.ledger") / "refusals.yaml").read_text(encoding="utf-8")
     words = yaml.safe_load(text)
     bad = {f"ledger_{result}" for result in TransferResult if not result.good}
-    assert words.keys() == bad
+    assert {code for code in words if code.startswith("ledger_")} == bad
     assert all(set(both) == {"zh", "en"} for both in words.values())

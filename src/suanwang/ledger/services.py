@@ -77,14 +77,14 @@ def _create_transfers(specs: Sequence[TransferSpec], at: datetime) -> list[Trans
     if pending_ids:
         accounts |= store.accounts_of_pending(pending_ids)
     while True:
-        standing, heads = store.lock(accounts)
-        recorded, resolutions = store.transfers({spec.id for spec in specs} | pending_ids)
-        held = [recorded[pending] for pending in pending_ids & recorded.keys()]
-        missing = {a for t in held for a in (t.debit_account, t.credit_account)} - heads.keys()
+        seen = store.lock(accounts, {spec.id for spec in specs} | pending_ids)
+        held = [seen.transfers[pending] for pending in pending_ids & seen.transfers.keys()]
+        missing = {a for t in held for a in (t.debit_account, t.credit_account)} - seen.heads.keys()
         if not missing:
             break
         accounts |= missing  # of a pending transfer recorded between our two looks
-    outcome = rules.decide(State(standing, heads, recorded, resolutions), specs, at=at)
+    state = State(seen.accounts, seen.heads, seen.transfers, seen.resolutions)
+    outcome = rules.decide(state, specs, at=at)
     if outcome.transfers:
         store.write(outcome.transfers, outcome.entries)
     return outcome.results
