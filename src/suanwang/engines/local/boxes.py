@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from suanwang.engines.local import cgroups, files
+from suanwang.engines.local import cgroups, files, processes
 from suanwang.engines.local.sandbox import why_no_bubblewrap
 
-_UIDS = range(60_578, 61_178)
-"""Users without a name, left free by Debian's and systemd's own ranges; one per running job."""
+_BLOCK = 1000
+"""Users without a name set aside for one engine's jobs; one per running job."""
+_HIGH, _HIGH_BLOCKS = 0x4000_0000, 500_000
+_LOW, _LOW_BLOCKS = 60_578, 6
+"""Where this machine (a container, say) knows 65,536 users only: left free by systemd's ranges."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Level:
     groups: cgroups.Support
     notes: tuple[str, ...]
     root: Path
-    own_uids: bool
+    uids: range | None
+    """The users jobs run as, where the choice is ours: as root."""
 
     @property
     def name(self) -> str:
@@ -32,24 +37,25 @@ class Level:
 
     def place(self, key: str, folder: Path) -> Path:
         """Where the job's user can reach its files: the given folder, or one beside the home."""
-        if not self.own_uids or _reachable(self.root):
+        if self.uids is None or _reachable(self.root):
             return folder
         return _reachable_places(self.root) / key
 
     def free_uid(self, taken: set[int | None]) -> int | None:
         """A user nobody else runs as; None where the choice is not ours."""
-        if not self.own_uids:
+        if self.uids is None:
             return None
-        for uid in _UIDS:
-            if uid not in taken:
+        busy = taken | processes.users()
+        for uid in self.uids:
+            if uid not in busy:
                 return uid
         raise OSError("every user set aside for jobs is in use")
 
 
 def prepare_level(root: Path, sandbox: str) -> Level:
     """Probe once: bubblewrap by building a whole box, control groups by setting limits."""
-    own_uids = os.geteuid() == 0
-    aside = own_uids and not _reachable(root)
+    uids = _uids_for(root) if os.geteuid() == 0 else None
+    aside = uids is not None and not _reachable(root)
     groups = cgroups.probe()
     notes = []
     missing: str | None = "bubblewrap is switched off"
@@ -58,17 +64,17 @@ def prepare_level(root: Path, sandbox: str) -> Level:
         probe = places / f"probe-{secrets.token_hex(4)}"
         probe.mkdir(mode=0o711)
         try:
-            missing = why_no_bubblewrap(probe, _UIDS[-1] if own_uids else None)
+            missing = why_no_bubblewrap(probe, uids[-1] if uids is not None else None)
         finally:
             remove_place(probe, root)
     if missing is not None:
         notes.append(f"{missing}; jobs share files, processes and network with this machine")
-        if not own_uids:
+        if uids is None:
             notes.append("jobs run as this same user and can read what it can read")
     if not groups.version:
         notes.append("no control groups; memory is watched by the runner, cores by affinity only")
     return Level(
-        "session" if missing is not None else "bubblewrap", groups, tuple(notes), root, own_uids
+        "session" if missing is not None else "bubblewrap", groups, tuple(notes), root, uids
     )
 
 
@@ -80,6 +86,18 @@ def remove_place(place: Path, root: Path) -> None:
         with contextlib.suppress(OSError):
             place.parent.rmdir()
             (root / "places").unlink()
+
+
+def _uids_for(root: Path) -> range:
+    """A block of users for this engine. Two cities on one machine should not share theirs."""
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    highest = max(int(first) + int(count) for first, _, count in ranges)
+    number = int.from_bytes(hashlib.sha256(str(root.resolve()).encode()).digest()[:8], "big")
+    if highest >= _HIGH + _HIGH_BLOCKS * _BLOCK:
+        start = _HIGH + number % _HIGH_BLOCKS * _BLOCK
+        return range(start, start + _BLOCK)
+    start = _LOW + number % _LOW_BLOCKS * 100
+    return range(start, start + 100)
 
 
 def _reachable(folder: Path) -> bool:

@@ -7,10 +7,9 @@ import os
 import re
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -33,7 +32,7 @@ from suanwang.engines.local.plan import (
     runner_pid,
     write_json,
 )
-from suanwang.engines.local.sandbox import CLEAN_PATH
+from suanwang.engines.local.spawn import spawn_runner
 from suanwang.engines.port import (
     Accepted,
     Capabilities,
@@ -50,13 +49,13 @@ from suanwang.engines.port import (
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BEGIN_WITHIN_SECONDS = 60
-_PACKAGE = str(Path(__file__).resolve().parents[3])
 
 
 class LocalEngine:
     """The local engine. Everything it knows is in its folder: a new one takes up where it was."""
 
     def __init__(self, settings: LocalSettings) -> None:
+        settings = replace(settings, root=settings.root.absolute())
         self._settings = settings
         # As root every job is another user, who must pass through to its own folder.
         self._passable = 0o711 if os.geteuid() == 0 else 0o700
@@ -66,7 +65,7 @@ class LocalEngine:
         self._level: Level = prepare_level(settings.root, settings.sandbox)
         self._machine: Machine = read_machine(settings.cores, settings.memory_mib)
         self._tied_to = _identity(settings.tied_to)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._runners: dict[str, int] = {}
         self._live: dict[str, Plan] = {}
         for folder in self._jobs.iterdir():
             self._take_up(folder)
@@ -142,19 +141,19 @@ class LocalEngine:
 
     def _start_runner(self, folder: Path) -> None:
         """Start it apart from us: it must not end with the agent, nor inherit what it knows."""
-        running = self._children.get(folder.name)
-        if running is not None and running.poll() is None:
-            return
-        with (folder / "runner.log").open("ab") as log:
-            self._children[folder.name] = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-P", "-m", "suanwang.engines.local.runner", folder],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={"PATH": CLEAN_PATH, "LANG": "C.UTF-8", "PYTHONPATH": _PACKAGE},
-                start_new_session=True,
-            )
+        self._reap()
+        if folder.name not in self._runners:
+            self._runners[folder.name] = spawn_runner(folder)
+
+    def _reap(self) -> None:
+        """Let no ended runner stay as a zombie. Those of an earlier agent are not ours to wait."""
+        for key, pid in [*self._runners.items()]:
+            try:
+                gone = os.waitpid(pid, os.WNOHANG)[0] == pid
+            except ChildProcessError:
+                gone = True
+            if gone:
+                del self._runners[key]
 
     # -- watching ------------------------------------------------------------
 
@@ -162,8 +161,7 @@ class LocalEngine:
         return {key: key for key in keys if _KEY.fullmatch(key) and (self._jobs / key).is_dir()}
 
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
-        for child in [*self._children.values()]:
-            child.poll()  # so that ended runners do not stay as zombies
+        self._reap()
         seen = {ref: self._observe(ref) for ref in refs}
         return {ref: one for ref, one in seen.items() if one is not None}
 
@@ -183,7 +181,6 @@ class LocalEngine:
         state = EngineState(status.state)
         if state.final:
             self._live.pop(ref, None)
-            self._children.pop(ref, None)
         return Observation(
             ref,
             state,
@@ -201,9 +198,8 @@ class LocalEngine:
         """No runner and no end. Not yet begun is waited for; begun and gone is lost."""
         if not (folder / BEGAN).exists():
             age = time.time() - (folder / PLAN).stat().st_mtime
-            child = self._children.get(ref)
-            starting = child is not None and child.poll() is None
-            if starting or age < _BEGIN_WITHIN_SECONDS:
+            self._reap()
+            if ref in self._runners or age < _BEGIN_WITHIN_SECONDS:
                 return None
             status = Status("lost", reason="runner_never_began")
         else:

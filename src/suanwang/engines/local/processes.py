@@ -127,6 +127,16 @@ def kill_all_of(uid: int) -> None:
     os.waitpid(child, 0)
 
 
+def users() -> set[int]:
+    """Every user that has a process on this machine now."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                found.add(entry.stat().st_uid)
+    return found
+
+
 def marked(key: str) -> list[int]:
     """Processes that carry this attempt's mark in their environment, as far as we may look."""
     mark = f"SUANWANG_ATTEMPT={key}".encode()

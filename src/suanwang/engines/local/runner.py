@@ -352,6 +352,7 @@ class Runner:
 
 def main() -> int:
     folder = Path(sys.argv[1])
+    os.chdir("/")
     if hold_lock(folder) is None:
         return 75  # another runner has it
     try:
