@@ -1,0 +1,272 @@
+"""``suanwang jobs``: hand in work, follow it, fetch what it left. Speaks only to the API."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from suanwang.core import sbatch
+from suanwang.core.money import format_yuan
+from suanwang.sdk import City, CityError, RefusedByCity, keyring
+
+out, err = Console(), Console(stderr=True)
+
+Url = Annotated[str | None, typer.Option("--url", help="The city; default SUANWANG_URL.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``sign-in`` and the ``jobs`` group."""
+    jobs = typer.Typer(no_args_is_help=True, help="Hand in work and follow it.")
+    for command in (submit, estimate, show, logs, cancel, fetch):
+        jobs.command()(command)
+    jobs.command("list")(list_jobs)
+    app.add_typer(jobs, name="jobs")
+    app.command("sign-in")(sign_in)
+
+
+def sign_in(
+    username: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    url: Url = None,
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, envvar="SUANWANG_PASSWORD")
+    ] = "",
+    days: Annotated[int, typer.Option(help="How long the key lives.", min=1, max=365)] = 30,
+) -> None:
+    """Sign in once and keep an API key for this machine."""
+    chosen, _ = keyring.find(url)
+    with _refusals(), City(chosen, language=_language()) as city:
+        answer = city.sign_in(username, password, title=f"suanwang sign-in ({username})", days=days)
+    kept = keyring.remember(chosen, answer["key"])
+    out.print(f"{answer['display_name']}: {chosen} ({kept})")
+
+
+def submit(
+    script: Annotated[Path | None, typer.Argument(help="A script; its #SBATCH lines count.")] = None,
+    wrap: Annotated[str | None, typer.Option(help="A command instead of a script.")] = None,
+    name: Annotated[str | None, typer.Option("--name", "-J")] = None,
+    cores: Annotated[int | None, typer.Option("--cores", "-c", min=1)] = None,
+    memory: Annotated[str | None, typer.Option(help="MiB, or with a unit: 4G.")] = None,
+    accelerators: Annotated[int | None, typer.Option("--accelerators", "-g", min=0)] = None,
+    model: Annotated[str | None, typer.Option(help="Accelerator model.")] = None,
+    walltime: Annotated[str | None, typer.Option("--walltime", "-t", help="90s, 30m, 2h.")] = None,
+    env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE.")] = None,
+    file: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Goes in.")] = None,
+    output: Annotated[list[str] | None, typer.Option("--output", "-o", help="Comes out.")] = None,
+    centre: Annotated[str | None, typer.Option(help="Only there.")] = None,
+    goal: Annotated[str, typer.Option(help="cheapest, fastest, greenest, balanced.")] = "cheapest",
+    follow: Annotated[bool, typer.Option("--follow", help="Show the output until it ends.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand in a script or a command. What is given here wins over the script's #SBATCH lines."""
+    with _city(url) as city:
+        spec = _specification(
+            script, wrap, name=name, cores=cores, memory_mib=_memory(memory),
+            accelerators=accelerators, accelerator_model=model,
+            walltime_seconds=_seconds(walltime), centre=centre,
+        )  # fmt: skip
+        if env:
+            spec["environment"] = dict(_pair(entry) for entry in env)
+        if output:
+            spec["files_out"] = output
+        contents = {path.name: path.read_bytes() for path in file or []}
+        job = city.submit(files=contents, goal=goal, **spec)
+        _show(job, as_json)
+        if follow:
+            for text in city.follow(job["id"]):
+                out.print(text, end="", markup=False, highlight=False)
+            raise typer.Exit(0 if city.job(job["id"])["state"] == "succeeded" else 1)
+
+
+def estimate(
+    script: Annotated[Path, typer.Argument(help="A script; its #SBATCH lines count.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a script would cost at most at each centre, and what the policy would pay back."""
+    with _city(url) as city:
+        answer = city.estimate(**_specification(script, None))
+        if as_json:
+            out.print_json(json.dumps(answer))
+            return
+        table = Table("centre", "fits", "at most", "paid back", "price until")
+        for option in answer["options"]:
+            back = option.get("reimbursement") or {}
+            table.add_row(
+                option["centre_name"],
+                "✓" if option["fits"] else "–",
+                format_yuan(option["amount_fen"]) if option["amount_fen"] is not None else "–",
+                format_yuan(back["amount_fen"]) if back.get("amount_fen") is not None else "–",
+                str(option.get("price_until") or "–"),
+            )
+        out.print(table)
+
+
+def list_jobs(
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest jobs one may see."""
+    with _city(url) as city:
+        jobs = [job for job, _ in zip(city.jobs(state=state), range(limit), strict=False)]
+    if as_json:
+        out.print_json(json.dumps(jobs))
+        return
+    table = Table("id", "name", "state", "submitted", "at most")
+    for job in jobs:
+        table.add_row(
+            job["id"], job["name"], job["state"], job["submitted_at"][:16].replace("T", " "),
+            format_yuan(job["estimate_fen"]),
+        )  # fmt: skip
+    out.print(table)
+
+
+def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
+    """One job: where it is, why it waits, what it cost."""
+    with _city(url) as city:
+        _show(city.job(job_id), as_json)
+
+
+def logs(
+    job_id: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job ends.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="The other stream.")] = False,
+    url: Url = None,
+) -> None:
+    """What a job has written so far, or as it writes."""
+    stream = "stderr" if stderr else "stdout"
+    with _city(url) as city:
+        if follow:
+            for text in city.follow(job_id, stream=stream):
+                out.print(text, end="", markup=False, highlight=False)
+            return
+        offset = 0
+        while True:
+            content, offset = city.log(job_id, stream=stream, offset=offset)
+            if not content:
+                return
+            out.print(content.decode(errors="replace"), end="", markup=False, highlight=False)
+
+
+def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
+    """Ask for the end of a job. What it used until then is billed."""
+    with _city(url) as city:
+        _show(city.cancel(job_id), as_json)
+
+
+def fetch(
+    job_id: JobId,
+    names: Annotated[list[str] | None, typer.Argument(help="All of them by default.")] = None,
+    into: Annotated[Path, typer.Option(help="A folder.")] = Path(),
+    url: Url = None,
+) -> None:
+    """Download the files a job left."""
+    with _city(url) as city:
+        left = [file["name"] for file in city.job(job_id)["files"] if file["direction"] == "out"]
+        for name in names or left:
+            target = into / name
+            if not target.resolve().is_relative_to(into.resolve()):
+                raise typer.BadParameter(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(city.download(job_id, name))
+            out.print(str(target))
+
+
+def _specification(script: Path | None, wrap: str | None, **given: Any) -> dict[str, Any]:
+    if (script is None) == (wrap is None):
+        raise typer.BadParameter("give a script or --wrap COMMAND, one of the two")
+    if script is not None:
+        text = script.read_text(encoding="utf-8")
+        reading = sbatch.read(text)
+        for directive in reading.ignored:
+            err.print(f"#SBATCH --{directive.option}: {directive.became}", markup=False)
+        spec: dict[str, Any] = {"name": script.stem, **reading.fields, "script": text}
+    else:
+        spec = {"name": "wrap", "script": f"{wrap}\n"}
+    spec |= {field: value for field, value in given.items() if value is not None}
+    return {"cores": 1, "memory_mib": 1024, "walltime_seconds": 3600, **spec}
+
+
+def _seconds(text: str | None) -> int | None:
+    return None if text is None else _scaled(text, _UNITS, "a time like 90s, 30m, 2h or 1d")
+
+
+def _memory(text: str | None) -> int | None:
+    if text is None:
+        return None
+    return _scaled(text.upper().removesuffix("IB").removesuffix("B"), _SIZES, "a size like 4G")
+
+
+def _scaled(text: str, units: dict[str, int], expected: str) -> int:
+    match = re.fullmatch(r"(\d{1,9})([A-Za-z]?)", text.strip())
+    if match is None or match[2] not in units:
+        raise typer.BadParameter(f"{text!r}: expected {expected}")
+    return int(match[1]) * units[match[2]]
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    name, sign, value = entry.partition("=")
+    if not sign:
+        raise typer.BadParameter(f"{entry!r}: expected NAME=VALUE")
+    return name, value
+
+
+def _show(job: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        out.print_json(json.dumps(job))
+        return
+    out.print(f"{job['id']}  {job['name']}  {job['state']}", markup=False, highlight=False)
+    if words := job.get("reason_text"):
+        out.print(words, markup=False)
+    charged = job.get("charged_fen")
+    cost = format_yuan(job["estimate_fen"] if charged is None else charged)
+    out.print(("≤ " if charged is None else "= ") + cost, highlight=False)
+
+
+def _language() -> str:
+    from suanwang.cli import language
+
+    return language()
+
+
+@contextmanager
+def _city(url: str | None) -> Iterator[City]:
+    chosen, key = keyring.find(url)
+    with _refusals(), City(chosen, key, language=_language()) as city:
+        yield city
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A refusal is a sentence and its code on stderr, and exit status 1."""
+    try:
+        yield
+    except RefusedByCity as refusal:
+        err.print(f"{refusal.message} [{refusal.code}]", markup=False)
+        for problem in refusal.errors:
+            err.print(f"  {problem.get('pointer', '')}: {problem.get('message', '')}", markup=False)
+        raise typer.Exit(1) from None
+    except CityError as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(1) from None
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            err.print(f"{where}: {problem['msg']}", markup=False)
+        raise typer.Exit(2) from None
