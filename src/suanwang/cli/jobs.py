@@ -50,12 +50,14 @@ def sign_in(
     chosen, _ = keyring.find(url)
     with _refusals(), City(chosen, language=_language()) as city:
         answer = city.sign_in(username, password, title=f"suanwang sign-in ({username})", days=days)
-    kept = keyring.remember(chosen, answer["key"])
-    out.print(f"{answer['display_name']}: {chosen} ({kept})")
+    kept = keyring.remember(chosen, answer["token"])
+    out.print(f"{chosen}: {kept}", highlight=False)
 
 
 def submit(
-    script: Annotated[Path | None, typer.Argument(help="A script; its #SBATCH lines count.")] = None,
+    script: Annotated[
+        Path | None, typer.Argument(help="A script; its #SBATCH lines count.")
+    ] = None,
     wrap: Annotated[str | None, typer.Option(help="A command instead of a script.")] = None,
     name: Annotated[str | None, typer.Option("--name", "-J")] = None,
     cores: Annotated[int | None, typer.Option("--cores", "-c", min=1)] = None,
@@ -68,7 +70,9 @@ def submit(
     output: Annotated[list[str] | None, typer.Option("--output", "-o", help="Comes out.")] = None,
     centre: Annotated[str | None, typer.Option(help="Only there.")] = None,
     goal: Annotated[str, typer.Option(help="cheapest, fastest, greenest, balanced.")] = "cheapest",
-    follow: Annotated[bool, typer.Option("--follow", help="Show the output until it ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show the output until it ends.")
+    ] = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -33,6 +34,21 @@ class City:
         trace: TracebackType | None,
     ) -> None:
         self.connection.close()
+
+    def sign_in(self, username: str, password: str, *, title: str, days: int = 30) -> Json:
+        """Open a session, make an API key of it, close the session; the token is in the answer.
+
+        From then on this object acts with the key. Raises ``RefusedByCity``: ``sign_in_failed``,
+        ``sign_in_locked``.
+        """
+        me: Json = self.connection.post("/sign-in", {"username": username, "password": password})
+        expires_at = datetime.now(UTC) + timedelta(days=days)
+        made = self.connection.post(
+            "/api-keys", {"title": title[:100], "expires_at": expires_at.isoformat()}
+        )
+        self.connection.post("/sign-out")
+        self.connection.use_key(made["token"])
+        return {**me, "token": made["token"]}
 
     def estimate(self, **spec: Any) -> Json:
         """What a job would cost at most at each centre, and what the policy would pay back."""

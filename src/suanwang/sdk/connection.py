@@ -55,6 +55,11 @@ class Connection:
         """Give the sockets back."""
         self._http.close()
 
+    def use_key(self, key: str) -> None:
+        """Act with another API key from now on, and no longer with a session."""
+        self._http.cookies.clear()
+        self._http.headers["Authorization"] = f"Bearer {key}"
+
     def get(self, path: str, **query: Any) -> Any:
         """Read one thing."""
         return self._call("GET", path, query=query).json()

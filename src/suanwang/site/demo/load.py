@@ -1,0 +1,86 @@
+"""Loads the demo: founds the city ninety days ago and lets it live until now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from suanwang.core.clock import SimulatedClock
+from suanwang.core.errors import Refused
+from suanwang.people.models import Organisation
+from suanwang.site import clock as site_clock
+from suanwang.site.demo import Progress, cast, months
+from suanwang.site.demo.days import Life
+from suanwang.site.settings import settings
+
+DAYS = 90
+SEED = 20240125
+CALENDAR: tuple[tuple[int, Callable[..., None], dict[str, bool]], ...] = (
+    (30, months.issue, {}),
+    (33, months.pay, {}),
+    (35, months.claim, {}),
+    (38, months.review, {}),
+    (40, months.order, {}),
+    (43, months.receive, {}),
+    (60, months.issue, {}),
+    (63, months.pay, {}),
+    (65, months.claim, {}),
+    (68, months.review, {}),
+    (70, months.order, {}),
+    (73, months.receive, {}),
+    (84, months.issue, {}),
+    (86, months.pay, {}),
+    (87, months.claim, {}),
+    (88, months.review, {"unfinished": True}),
+    (89, months.order, {"unfinished": True}),
+)
+"""On which day what is done. The last round stops half-way, so that every inbox has work."""
+
+ENERGY_EVERY_DAYS = 30
+
+
+def load(progress: Progress, *, days: int = DAYS, seed: int = SEED) -> bool:
+    """Load once. The database commits as a real city's does; only durability waits for the end.
+
+    Refuses ``demo_in_production``.
+    """
+    if settings().env == "production":
+        raise Refused("demo_in_production")
+    if Organisation.objects.filter(uscc=cast.city()["organisations"]["operator"]["uscc"]).exists():
+        return False
+    end = site_clock.now()
+    clock = SimulatedClock(end - timedelta(days=days))
+    with site_clock.using(clock), transaction.atomic():
+        _live(clock, end, days, seed, progress)
+    return True
+
+
+def _live(clock: SimulatedClock, end: datetime, days: int, seed: int, progress: Progress) -> None:
+    start = clock.now()
+    progress("people", 0, days)
+    people = cast.Cast()
+    cast.load_catalogues()
+    cast.found_offices(people, at=start)
+    cast.register_members(people, at=start)
+    cast.register_centres(people, at=start)
+    months.first_week(people, at=start)
+    life = Life(people, clock, end=end, seed=seed)
+
+    def tell(at: datetime) -> None:
+        progress("days", (at - start).days, days)
+
+    for day, act, how in CALENDAR:
+        if day < days:
+            moment = start + timedelta(days=day)
+            life.go_on(moment, tell)
+            act(people, at=moment, **how)
+    life.go_on(end, tell)
+    months.last_day(people, at=end)
+    for since in range(0, days, ENERGY_EVERY_DAYS):
+        period_end = min(start + timedelta(days=since + ENERGY_EVERY_DAYS), end)
+        cast.report_month_of_energy(
+            people, start=start + timedelta(days=since), end=period_end, at=end
+        )
+    progress("days", days, days)
