@@ -26,7 +26,7 @@ class SignIn:
 
 def load(progress: Progress) -> bool:
     """Load the demo unless the city has anybody in it already; whether it was loaded."""
-    from suanwang.site.demo.load import load as load_once
+    from suanwang.site.demo.calendar import load as load_once
 
     return load_once(progress)
 

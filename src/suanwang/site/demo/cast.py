@@ -176,7 +176,7 @@ def report_month_of_energy(cast: Cast, *, start: datetime, end: datetime, at: da
 def load_catalogues() -> None:
     """What any city needs first: the policy's divisions and the accelerator models."""
     package = policy.load(settings().policies / settings().policy)
-    registry.load_divisions(package.divisions)
+    registry.load_divisions(package.divisions.values())
     registry.load_accelerators()
 
 

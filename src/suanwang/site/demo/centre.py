@@ -65,6 +65,10 @@ class DemoCentre:
             at=self._clock.now(),
         )
 
+    def call(self) -> None:
+        """Let the city know that this centre is there; one not heard of gets no work."""
+        registry.seen(self._agent, at=self._clock.now())
+
     def next_end(self) -> datetime | None:
         """When the next of its jobs ends."""
         return self._engine.next_end()

@@ -18,6 +18,7 @@ from suanwang.core.errors import Refused
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.memory import Outcome
 from suanwang.jobs import services as jobs
+from suanwang.jobs.models import Attempt
 from suanwang.metering.services import rate_pending, settle_ended
 from suanwang.site.demo.cast import Cast, city, node_reports
 from suanwang.site.demo.centre import DemoCentre
@@ -25,6 +26,7 @@ from suanwang.site.demo.centre import DemoCentre
 SCRIPT = (
     "#!/bin/bash\n# demo: nothing of this ran; the in-memory engine lived it by plan\nsrun train\n"
 )
+SETTLED_EVERY = timedelta(hours=6)
 _FAILURE_SHARE = 0.06
 _OVERASK = (1.2, 2.2)
 """People ask for longer than they run; by how much, shortest to longest."""
@@ -49,23 +51,39 @@ class Life:
         heapq.heapify(self._wishes)
         outcomes = {wish.spec.name: wish.outcome for wish in self._wishes}
         self._centres = _centres(cast, clock, lambda _, spec: outcomes[spec.name])
+        self._ended, self._settled = 0, clock.now()
 
     def go_on(self, until: datetime, tell: Callable[[datetime], None]) -> None:
         """Live on to a given moment."""
         while (moment := self._next()) is not None and moment < until:
             at = self._clock.move_to(max(moment, self._clock.now()))
-            if sum(centre.finish() for centre in self._centres):
-                rate_pending(at=at)
-                settle_ended(at=at)
+            self._ended += sum(centre.finish() for centre in self._centres)
+            if self._ended and at - self._settled >= SETTLED_EVERY:
+                self._settle(at)
             while self._wishes and self._wishes[0].at <= at:
                 _submit(self._cast, heapq.heappop(self._wishes), at)
+            for centre in self._centres:
+                centre.call()
             if jobs.dispatch_once(at):
-                for centre in self._centres:
-                    centre.pull()
+                self._pull()
             tell(at)
-        self._clock.move_to(until)
+        self._settle(self._clock.move_to(until))
         for centre in self._centres:
             centre.report()
+
+    def _pull(self) -> None:
+        """Only those with new work call for it; in a real city all of them would be waiting."""
+        waiting = set(
+            Attempt.objects.filter(state=Attempt.State.LEASED).values_list("cluster_id", flat=True)
+        )
+        for centre in self._centres:
+            if centre.cluster.pk in waiting:
+                centre.pull()
+
+    def _settle(self, at: datetime) -> None:
+        rate_pending(at=at)
+        settle_ended(at=at)
+        self._ended, self._settled = 0, at
 
     def _next(self) -> datetime | None:
         moments = [end for centre in self._centres if (end := centre.next_end()) is not None]
