@@ -61,7 +61,6 @@ def _live(clock: SimulatedClock, end: datetime, days: int, seed: int, progress: 
     start = clock.now()
     progress("people", 0, days)
     people = cast.Cast()
-    cast.load_catalogues()
     cast.found_offices(people, at=start)
     cast.register_members(people, at=start)
     cast.register_centres(people, at=start)

@@ -15,7 +15,6 @@ from typing import Any
 
 import yaml
 
-from suanwang import policy
 from suanwang.core.money import parse_yuan
 from suanwang.ledger.credit import set_credit_limit
 from suanwang.people import services as people
@@ -27,7 +26,6 @@ from suanwang.people.sign_in import viewer_for
 from suanwang.registry import services as registry
 from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import Cluster, DataCentre
-from suanwang.site.settings import settings
 
 HOUR = 3600
 GIB_HOUR = 1024 * HOUR
@@ -171,13 +169,6 @@ def report_month_of_energy(cast: Cast, *, start: datetime, end: datetime, at: da
             actor=cast.acting_for(facts["provider"]),
             at=at,
         )
-
-
-def load_catalogues() -> None:
-    """What any city needs first: the policy's divisions and the accelerator models."""
-    package = policy.load(settings().policies / settings().policy)
-    registry.load_divisions(package.divisions.values())
-    registry.load_accelerators()
 
 
 def _set_prices(centre: DataCentre, facts: dict[str, Any], *, actor: Viewer, at: datetime) -> None:

@@ -72,7 +72,7 @@ def claim(cast: Cast, *, at: datetime) -> None:
         organisation = cast.organisations[key]
         voucher = Voucher.objects.get(holder=organisation)
         lines = voucher_queries.claimable_lines(organisation)
-        chosen = [line.pk for line in lines][:CLAIM_LINES]
+        chosen = [line.id for line in lines][:CLAIM_LINES]
         if chosen:
             actor = cast.acting_for(key, Role.OWNER)
             with suppress_refusals("voucher_exhausted"):
@@ -125,5 +125,5 @@ def last_day(cast: Cast, *, at: datetime) -> None:
 
 def _apply(cast: Cast, key: str, asked_fen: int, *, at: datetime) -> Application:
     return programmes.file_application(
-        "5c", asked_fen, PURPOSE, actor=cast.acting_for(key, Role.OWNER), at=at
+        asked_fen, PURPOSE, actor=cast.acting_for(key, Role.OWNER), at=at
     )
