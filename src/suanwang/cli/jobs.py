@@ -160,9 +160,9 @@ def logs(
             for text in city.follow(job_id, stream=stream):
                 out.print(text, end="", markup=False, highlight=False)
             return
-        offset = 0
-        while True:
-            content, offset = city.log(job_id, stream=stream, offset=offset)
+        offset, complete = 0, False
+        while not complete:
+            content, offset, complete = city.log(job_id, stream=stream, offset=offset)
             if not content:
                 return
             out.print(content.decode(errors="replace"), end="", markup=False, highlight=False)
@@ -236,11 +236,8 @@ def _show(job: dict[str, Any], as_json: bool) -> None:
         out.print_json(json.dumps(job))
         return
     out.print(f"{job['id']}  {job['name']}  {job['state']}", markup=False, highlight=False)
-    if words := job.get("reason_text"):
-        out.print(words, markup=False)
-    charged = job.get("charged_fen")
-    cost = format_yuan(job["estimate_fen"] if charged is None else charged)
-    out.print(("≤ " if charged is None else "= ") + cost, highlight=False)
+    out.print(job["reason"]["message"], markup=False)
+    out.print(f"≤ {format_yuan(job['estimate_fen'])}", highlight=False)
 
 
 def _language() -> str:
@@ -270,7 +267,7 @@ def _refusals() -> Iterator[None]:
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None
     except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"])
-            err.print(f"{where}: {problem['msg']}", markup=False)
+        for wrong in error.errors():
+            where = ".".join(str(part) for part in wrong["loc"])
+            err.print(f"{where}: {wrong['msg']}", markup=False)
         raise typer.Exit(2) from None

@@ -17,6 +17,9 @@ ENDED = frozenset({"succeeded", "failed", "cancelled", "timeout", "out_of_memory
 
 Json = dict[str, Any]
 
+FOLLOW_SECONDS = 10
+"""How long one request for output may wait for more."""
+
 
 class City:
     """One city, one key. Every method answers the API's own JSON; amounts are integer fen."""
@@ -91,28 +94,31 @@ class City:
         answer: Json = self.connection.post(f"/jobs/{job_id}/cancel")
         return answer
 
-    def log(self, job_id: str, *, stream: str = "stdout", offset: int = 0) -> tuple[bytes, int]:
-        """The output from ``offset`` on, and where to go on reading."""
-        content, headers = self.connection.get_bytes(f"/jobs/{job_id}/logs/{stream}", offset=offset)
-        return content, int(headers.get("Suanwang-Next-Offset", offset + len(content)))
+    def log(
+        self, job_id: str, *, stream: str = "stdout", offset: int = 0, wait_seconds: int = 0
+    ) -> tuple[bytes, int, bool]:
+        """The output from ``offset`` on, where to go on, and whether that was the end of it."""
+        content, headers = self.connection.get_bytes(
+            f"/jobs/{job_id}/logs/{stream}", offset=offset, wait_seconds=wait_seconds
+        )
+        return (
+            content,
+            int(headers["Suanwang-Next-Offset"]),
+            headers["Suanwang-Complete"] == "true",
+        )
 
-    def follow(
-        self, job_id: str, *, stream: str = "stdout", every_seconds: float = 1.0
-    ) -> Iterator[str]:
+    def follow(self, job_id: str, *, stream: str = "stdout") -> Iterator[str]:
         """The output as it comes, until the job has ended and all of it has been read."""
-        offset, rest = 0, b""
-        while True:
-            ended = self.job(job_id)["state"] in ENDED
-            content, offset = self.log(job_id, stream=stream, offset=offset)
+        offset, rest, complete = 0, b"", False
+        while not complete:
+            content, offset, complete = self.log(
+                job_id, stream=stream, offset=offset, wait_seconds=FOLLOW_SECONDS
+            )
             text, rest = _whole_characters(rest + content)
             if text:
                 yield text
-            if ended and not content:
-                if rest:
-                    yield rest.decode(errors="replace")
-                return
-            if not content:
-                time.sleep(every_seconds)
+        if rest:
+            yield rest.decode(errors="replace")
 
     def wait(
         self, job_id: str, *, timeout_seconds: float = 3600, every_seconds: float = 0.5
