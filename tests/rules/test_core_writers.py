@@ -26,8 +26,36 @@ MAY_WRITE = {
     "ledger/store.py",  # the rows under the ledger's services
     "people/sign_in.py",  # the session of a browser
     "api/idempotency.py",  # the answers of the door
+    "jobs/story.py",  # moves a job on and tells it, for jobs' services
+    "vouchers/policy_in_force.py",  # archives the package that is in force, for its services
+    "metering/numbering.py",  # numbers papers without gaps, for metering's services
 }
 """Writers that are not called services, and why."""
+
+
+MAY_READ = {
+    ("console/session.py", "Organisation"),  # the viewer's own
+    ("console/shell.py", "Organisation"),  # the viewer's own
+    ("console/views/money.py", "Organisation"),  # judged by the service it is handed to
+    ("console/views/money.py", "Payment"),  # of an invoice that was seen
+    ("jobs/agent_api.py", "JobFile"),  # of an attempt leased to the signing agent
+} | {
+    ("console/figures.py", model)  # sums over the city that show no single row
+    for model in ("Job", "Charge", "Voucher", "PaymentShare", "Organisation", "Payment")
+}
+"""Where an edge reads a model directly, and why it may."""
+
+PUBLIC = {
+    "Division",
+    "DataCentre",
+    "EnergyReading",
+    "AcceleratorModel",
+    "AcceleratorFigure",
+    "Cluster",
+    "Node",
+    "Price",
+}
+"""Models whose every row is public (``SCOPE.public``)."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -90,7 +118,11 @@ def test_views_and_apis_reach_rows_only_through_scope_queries_and_services() -> 
         if not is_edge:
             continue
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr in ("objects", "_default_manager"):
+            if not isinstance(node, ast.Attribute):
+                continue
+            model = node.value.id if isinstance(node.value, ast.Name) else ""
+            direct = node.attr in ("objects", "_default_manager")
+            if direct and model not in PUBLIC and (name, model) not in MAY_READ:
                 found.append(f"{name}:{node.lineno} {ast.unparse(node)[:80]}")
     assert found == []
 
@@ -98,7 +130,7 @@ def test_views_and_apis_reach_rows_only_through_scope_queries_and_services() -> 
 def test_no_row_is_written_by_raw_sql_outside_the_ledger_and_the_door() -> None:
     found = []
     for name, tree in modules():
-        if name.startswith("ledger/") or name in MAY_WRITE or is_service(name):
+        if name.startswith(("ledger/", "agent/")) or name in MAY_WRITE or is_service(name):
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -89,7 +89,7 @@ def estimate(spec: JobSpec, *, viewer: Viewer, at: datetime) -> Estimate:
     uses, at most its walltime.
 
     Refuses ``permission_missing``, ``centre_unknown``, ``accelerator_unknown``,
-    ``job_fits_nowhere`` (with what would fit) and ``price_unknown``.
+    ``job_fits_nowhere`` (with what would fit) and ``job_without_price``.
     """
     require(viewer, "prices.read")
     return price(spec, at=at)
@@ -103,7 +103,7 @@ def price(spec: JobSpec, *, at: datetime) -> Estimate:
         raise _fits_nowhere(spec, nodes)
     if not any(option.acceptable for option in options):
         missing = {meter for o in options if o.fits for meter in o.missing_prices}
-        raise Refused("price_unknown", meters=", ".join(sorted(missing)))
+        raise Refused("job_without_price", meters=", ".join(sorted(missing)))
     options.sort(key=lambda o: (not o.acceptable, o.amount_fen, o.centre.code, o.model or ""))
     return Estimate(tuple(options))
 

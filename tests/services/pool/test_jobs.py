@@ -100,7 +100,7 @@ def test_without_a_price_nothing_is_queued(city: Any) -> None:
     with pytest.raises(Refused) as refusal:
         city.submit(accelerators=1, accelerator_model="ascend-910b")
     assert (refusal.value.code, refusal.value.facts) == (
-        "price_unknown",
+        "job_without_price",
         {"meters": "card_seconds"},
     )
 
