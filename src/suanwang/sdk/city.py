@@ -67,7 +67,7 @@ class City:
     ) -> Json:
         """Hand in a job with its input files. The same key twice is one job.
 
-        Raises ``RefusedByCity``: ``job_fits_nowhere``, ``job_without_price``, ``budget_exceeded``, …
+        Raises ``RefusedByCity``: ``job_fits_nowhere``, ``job_without_price``, …
         """
         contents = files or {}
         body = {
