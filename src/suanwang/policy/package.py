@@ -43,7 +43,8 @@ class Package:
     content: Mapping[str, Any]
     content_hash: str
     document: Mapping[str, Any]
-    _rules: dict[tuple[str, int], Rule] = field(default_factory=dict, compare=False, repr=False)
+    rules: dict[tuple[str, int], Rule] = field(default_factory=dict, compare=False, repr=False)
+    """Compiled measures, kept by name and era."""
     _eras: list[date] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -69,7 +70,7 @@ class Package:
         ``on`` is the day of filing: a day inside the validity or its tail. Refuses
         ``policy_measure_unknown``, ``policy_not_in_force``, and of the facts
         ``policy_facts_missing``, ``policy_fact_unknown``, ``policy_fact_wrong``,
-        ``policy_fact_out_of_range``, ``policy_fact_too_fine``; ``policy_rules_conflict`` when two
+        ``policy_fact_out_of_range``, ``policy_fact_too_fine``; ``policyrules_conflict`` when two
         exceptions fire at once.
         """
         return decide(self, measure, facts, on)
@@ -124,13 +125,13 @@ class Package:
 
     def rule(self, measure: str, on: date) -> Rule:
         """The measure compiled with the parameters of a day; kept until a parameter changes."""
-        era = self._era(on)
+        era = self.era(on)
         key = (measure, era)
-        rule = self._rules.get(key)
+        rule = self.rules.get(key)
         if rule is None:
             wanted = self.measure(measure)
             rule = compile_measure(wanted, self.values(on), INTEGERS)
-            self._rules[key] = rule
+            self.rules[key] = rule
         return rule
 
     def values(self, on: date) -> dict[str, Value]:
@@ -142,7 +143,7 @@ class Package:
         value = self.parameters[parameter].versions[-1].value
         return value if isinstance(value, date) else date.min
 
-    def _era(self, on: date) -> int:
+    def era(self, on: date) -> int:
         """The number of the stretch of days, around this one, in which no parameter changes."""
         if not self._eras:
             starts = {v.since for s in self.parameters.values() for v in s.versions}
