@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from django.utils.translation import gettext as _
 
 from suanwang.console import words
+from suanwang.console.progress import Step
 from suanwang.console.templatetags.console import said
 from suanwang.jobs.models import Job, JobEvent, JobLog
 from suanwang.people.scope import Viewer, visible
@@ -22,17 +22,6 @@ _AHEAD: Final = {
     "cancelling": ("cancelled",),
 }
 _GOOD: Final = frozenset({"succeeded", "cancelled"})
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a thing: ``done``, ``current``, ``next`` or ``stopped``."""
-
-    title: str
-    state: str
-    at: datetime | None = None
-    who: str = ""
-    note: str = ""
 
 
 def job_story(job: Job, viewer: Viewer) -> list[Step]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count, Sum
 
 from suanwang.console.session import own_organisation
+from suanwang.console.tables import as_uuid
 from suanwang.ledger import chart
 from suanwang.ledger.queries import StatementRow, balance, statement
 from suanwang.ledger.terms import Balance
@@ -93,3 +96,8 @@ def metered_but_not_invoiced(viewer: Viewer) -> list[dict[str, Any]]:
         .order_by("organisation__name", "provider__name")
     )
     return [dict(row) for row in rows[:100]]
+
+
+def uuids(values: Iterable[str]) -> list[UUID]:
+    """The texts that are UUIDs."""
+    return [found for found in map(as_uuid, values) if found is not None]

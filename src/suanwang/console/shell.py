@@ -114,7 +114,8 @@ PUBLIC: Final = (
 )
 
 
-def _shows(entry: Entry, viewer: Viewer) -> bool:
+def shows(entry: Entry, viewer: Viewer) -> bool:
+    """Whether a line of the navigation is for this viewer."""
     if entry.roles is not None and viewer.role not in entry.roles:
         return False
     return not entry.permissions or any(viewer.may(one) for one in entry.permissions)
@@ -123,7 +124,7 @@ def _shows(entry: Entry, viewer: Viewer) -> bool:
 def navigation(viewer: Viewer, path: str, at: datetime) -> list[dict[str, Any]]:
     """The side navigation by affair, each entry with the count of what waits for this viewer."""
     shown = [
-        (affair, [entry for entry in affair.entries if _shows(entry, viewer)])
+        (affair, [entry for entry in affair.entries if shows(entry, viewer)])
         for affair in NAVIGATION
     ]
     addresses = [entry.address for _affair, entries in shown for entry in entries]

@@ -5,7 +5,22 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from suanwang.console import static_files
-from suanwang.console.views import account, jobs, money, organisation, policy, public
+from suanwang.console.views import (
+    account,
+    audit,
+    claims,
+    desk,
+    jobs,
+    money,
+    operator,
+    organisation,
+    payment_orders,
+    policy,
+    provider,
+    public,
+    search,
+    support,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("static/<path:path>", static_files.serve),
@@ -19,6 +34,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("language", account.language, name="language"),
     path("switch", account.switch, name="switch"),
     path("large-type", account.large_type, name="large-type"),
+    path("search", search.search, name="search"),
+    path("overview", desk.overview, name="overview"),
+    path("inbox", desk.inbox, name="inbox"),
+    path("budget", desk.budget, name="budget"),
     path("jobs", jobs.jobs_or_submit, name="jobs"),
     path("jobs/new", jobs.new, name="job-new"),
     path("jobs/<uuid:job_id>", jobs.job, name="job"),
@@ -53,4 +72,44 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api-keys", organisation.api_keys, name="api-keys"),
     path("api-keys/<uuid:key_id>", organisation.api_key, name="api-key"),
     path("trail", organisation.trail, name="trail"),
+    path("applications", support.applications, name="applications"),
+    path("applications/new", support.apply, name="apply"),
+    path("applications/<uuid:application_id>", support.application, name="application"),
+    path("applications/<uuid:application_id>/grant", support.grant, name="application-grant"),
+    path("applications/<uuid:application_id>/reject", support.reject, name="application-reject"),
+    path(
+        "applications/<uuid:application_id>/withdraw", support.withdraw, name="application-withdraw"
+    ),
+    path("vouchers", support.vouchers, name="vouchers"),
+    path("vouchers/<uuid:voucher_id>", support.voucher, name="voucher"),
+    path("vouchers/<uuid:voucher_id>/claim", claims.new, name="claim-new"),
+    path("claims", claims.claims, name="claims"),
+    path("claims/<uuid:claim_id>", claims.claim, name="claim"),
+    path("claims/<uuid:claim_id>/review", claims.review, name="claim-review"),
+    path("claims/<uuid:claim_id>/withdraw", claims.withdraw, name="claim-withdraw"),
+    path("claims/<uuid:claim_id>/order", claims.order, name="claim-order"),
+    path("payment-orders", payment_orders.orders, name="payment-orders"),
+    path("payment-orders/<uuid:order_id>", payment_orders.order, name="payment-order"),
+    path("payment-orders/<uuid:order_id>/return", payment_orders.returned, name="order-return"),
+    path(
+        "payment-orders/<uuid:order_id>/shares/<int:share_id>",
+        payment_orders.receipt,
+        name="order-receipt",
+    ),
+    path("my-centres", provider.my_centres, name="my-centres"),
+    path("centres/<slug:code>/manage", provider.manage, name="centre-manage"),
+    path("centres/<slug:code>/clusters", provider.add_cluster, name="centre-cluster"),
+    path(
+        "centres/<slug:code>/clusters/<uuid:cluster_id>/enrol", provider.enrol, name="cluster-enrol"
+    ),
+    path("centres/<slug:code>/prices", provider.set_price, name="centre-price"),
+    path("centres/<slug:code>/energy", provider.report_energy, name="centre-energy"),
+    path("centres/<slug:code>/verify", provider.verify, name="centre-verify"),
+    path("agents", provider.agents, name="agents"),
+    path("pool", operator.pool, name="pool"),
+    path("rating-problems", operator.problems, name="rating-problems"),
+    path("rating-problems/<int:problem_id>", operator.problem, name="rating-problem"),
+    path("ledger", audit.ledger, name="ledger"),
+    path("ledger/<uuid:account_id>", audit.account, name="ledger-account"),
+    path("audit", audit.audit, name="audit"),
 ]

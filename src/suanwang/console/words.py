@@ -185,3 +185,11 @@ JOB_FIELDS: Final[dict[str, Promise]] = {
     "accelerators": _("the accelerator cards"),
     "environment": _("the environment"),
 }
+
+ENGINES: Final[dict[str, Promise]] = {
+    "local": _("Built-in, this machine"),
+    "slurm": _("Slurm"),
+    "kubernetes": _("Kubernetes"),
+    "ray": _("Ray"),
+    "memory": _("Simulated"),
+}

@@ -21,6 +21,7 @@ from suanwang.console.why import localised, reasons
 from suanwang.core.errors import SuanwangError
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import explain
+from suanwang.ledger.chart import TITLES
 from suanwang.site.clock import now
 
 register = template.Library()
@@ -264,3 +265,9 @@ def total(rows: Any, field_name: str) -> int:
 def refusal(code: str) -> str:
     """The words of a refusal code that needs no facts."""
     return explain(SuanwangError(code), short())
+
+
+@register.filter
+def account_title(account: Any) -> str:
+    """What an account of the ledger is called."""
+    return localised(TITLES.get(account.code, {"zh": account.code, "en": account.code}))

@@ -15,7 +15,7 @@ from suanwang.console.attempts import attempt, attempt_button
 from suanwang.console.export import table_page
 from suanwang.console.forms.money import BankSlip
 from suanwang.console.lists.money import INVOICES, INVOICES_OF_ALL, invoice_state
-from suanwang.console.money import metered_but_not_invoiced, statement_of
+from suanwang.console.money import metered_but_not_invoiced, statement_of, uuids
 from suanwang.console.session import signed_in
 from suanwang.core.money import parse_yuan
 from suanwang.metering import services
@@ -134,7 +134,7 @@ def record_slip(request: HttpRequest, viewer: Viewer, invoice_id: UUID) -> HttpR
 def issue(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Invoice what was metered between two organisations and not invoiced yet."""
     pair = request.POST.get("pair", "").split(":")
-    organisations = {str(one.pk): one for one in Organisation.objects.filter(pk__in=_uuids(pair))}
+    organisations = {str(one.pk): one for one in Organisation.objects.filter(pk__in=uuids(pair))}
     if len(pair) != 2 or not all(one in organisations for one in pair):
         raise Http404
     user, provider = organisations[pair[0]], organisations[pair[1]]
@@ -144,16 +144,6 @@ def issue(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         _("The invoice was issued."),
     )
     return HttpResponseRedirect(f"/invoices/{issued.pk}" if issued else "/invoices")
-
-
-def _uuids(values: list[str]) -> list[UUID]:
-    found = []
-    for value in values:
-        try:
-            found.append(UUID(value))
-        except ValueError:
-            continue
-    return found
 
 
 @require_http_methods(["GET", "HEAD"])
