@@ -39,6 +39,7 @@ def configure(process: str, *, form: Literal["text", "json"]) -> dict[str, Any]:
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         _named(process),
+        _without_baggage,
         hide_secrets,
     ]
     renderer: structlog.typing.Processor = (
@@ -125,6 +126,19 @@ def turn_over(folder: Path, *, largest_bytes: int = _LARGEST_BYTES) -> list[Path
             log.truncate(0)
         turned.append(path)
     return turned
+
+
+_BAGGAGE = ("request", "worker", "job", "start_timestamp", "end_timestamp", "action")
+
+
+def _without_baggage(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Drop whole objects that libraries attach to a line which says the same in words."""
+    if not str(event.get("logger", "")).startswith("suanwang"):
+        for name in _BAGGAGE:
+            event.pop(name, None)
+    return event
 
 
 def _named(process: str) -> structlog.typing.Processor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ class Role:
     command: tuple[str, ...]
     module: str
     """The module that does the work; without it the role is not there yet."""
+    dies_by: signal.Signals = signal.SIGKILL
+    """What it gets when the supervisor is killed. With PostgreSQL going at the same moment,
+    asking nicely only makes an orphan that waits for a database."""
 
     def available(self) -> bool:
         """Whether its code is installed."""
@@ -41,5 +45,6 @@ def roles(home: Path) -> list[Role]:
                 *("--stop-jobs", "--tied-to", str(os.getpid())),
             ),
             "suanwang.cli.agent",
+            signal.SIGTERM,  # it ends its jobs first
         ),
     ]

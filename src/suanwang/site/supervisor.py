@@ -54,7 +54,9 @@ class Child:
     def start(self) -> None:
         """Start it, its output appended to its log."""
         with self.log.open("ab") as output:
-            self.process = spawn(self.role.command, output=output.fileno())
+            self.process = spawn(
+                self.role.command, dies_by=self.role.dies_by, output=output.fileno()
+            )
         self._started_at = time.monotonic()
         self.state.pid = self.process.pid
         self.state.since = _now()
