@@ -23,6 +23,7 @@ from suanwang.metering.models import (
     UsageRecord,
 )
 from suanwang.metering.pricing import rated_again
+from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer, visible
 from suanwang.people.services import require
 
@@ -49,6 +50,16 @@ def invoice_lines(invoice_id: UUID, viewer: Viewer) -> QuerySet[InvoiceLine]:
         visible(InvoiceLine, viewer)
         .filter(invoice=parent)
         .select_related("charge__usage__attempt__cluster__centre", "charge__job")
+    )
+
+
+def partners(viewer: Viewer) -> QuerySet[Organisation]:
+    """Organisations the viewer's own has dealt with: there are charges between them."""
+    mine = Charge.objects.filter(
+        Q(organisation=viewer.organisation_id) | Q(provider=viewer.organisation_id)
+    )
+    return Organisation.objects.filter(
+        Q(pk__in=mine.values("organisation")) | Q(pk__in=mine.values("provider"))
     )
 
 

@@ -9,20 +9,61 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet, Sum
 
-from suanwang.core.errors import SuanwangError
+from suanwang.core.errors import NotFound, SuanwangError
 from suanwang.ledger import chart
 from suanwang.ledger.models import Transfer
 from suanwang.ledger.queries import balance, balances
 from suanwang.metering.models import Invoice, InvoiceLine
 from suanwang.metering.rules import city_day
 from suanwang.people.models import Organisation
+from suanwang.people.scope import Viewer, visible
+from suanwang.people.services import require
 from suanwang.policy import Decision, Package
 from suanwang.registry.models import DataCentre
 from suanwang.vouchers import facts as facts_of
 from suanwang.vouchers import rules
-from suanwang.vouchers.models import ClaimLine, Voucher
+from suanwang.vouchers.models import Claim, ClaimLine, Voucher
 from suanwang.vouchers.policy_in_force import MEASURE, budget_year, in_force, policy_of
 from suanwang.vouchers.rules import FeeLine, Numbers
+
+
+def vouchers(viewer: Viewer) -> QuerySet[Voucher]:
+    """Vouchers a viewer may see: the own ones, or all for the offices of the city."""
+    require(viewer, "vouchers.read")
+    return visible(Voucher, viewer).select_related("holder")
+
+
+def voucher(voucher_id: UUID, viewer: Viewer) -> Voucher:
+    """One voucher. Refuses ``voucher_not_found``, also for those out of sight."""
+    found = vouchers(viewer).filter(pk=voucher_id).first()
+    if found is None:
+        raise NotFound("voucher_not_found")
+    return found
+
+
+def claims(viewer: Viewer, *, state: str | None = None) -> QuerySet[Claim]:
+    """Claims a viewer may see."""
+    require(viewer, "claims.read")
+    rows = visible(Claim, viewer).select_related("voucher", "organisation")
+    return rows.filter(state=state) if state else rows
+
+
+def claim(claim_id: UUID, viewer: Viewer) -> Claim:
+    """One claim. Refuses ``claim_not_found``, also for those out of sight."""
+    found = claims(viewer).filter(pk=claim_id).first()
+    if found is None:
+        raise NotFound("claim_not_found")
+    return found
+
+
+def claim_lines(claim_id: UUID, viewer: Viewer) -> QuerySet[ClaimLine]:
+    """The paid invoice lines a claim stands on."""
+    parent = claim(claim_id, viewer)
+    return (
+        visible(ClaimLine, viewer)
+        .filter(claim=parent)
+        .select_related("invoice_line__invoice", "invoice_line__charge__usage")
+    )
 
 
 def numbers(vouchers: Collection[Voucher]) -> dict[UUID, Numbers]:
