@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,8 @@ def agent(tmp_path: Path, platform: PlatformDouble) -> Iterator[AgentProcess]:
     with suppress(ProcessLookupError, subprocess.TimeoutExpired):
         if agent.process is not None:
             agent.end(signal.SIGKILL)
+    if (places := agent.home / "engine" / "places").is_symlink():
+        shutil.rmtree(places.readlink(), ignore_errors=True)
     for attempt in platform.told:  # end what a failed test left
         for pid in processes_of(attempt):
             with suppress(ProcessLookupError):

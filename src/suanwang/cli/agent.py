@@ -62,6 +62,9 @@ def run(
         int | None, typer.Option(help="End, with all jobs, when this process is gone.")
     ] = None,
     sandbox: Annotated[str, typer.Option(help="auto, or session to do without.")] = "auto",
+    wait_seconds: Annotated[
+        int, typer.Option(min=0, max=25, help="How long to wait at the platform's door.")
+    ] = 20,
 ) -> None:
     """Take work and run it until stopped. Jobs go on without the agent, unless told otherwise."""
     import logging
@@ -88,7 +91,9 @@ def run(
     try:
         where.identity()
         engine = LocalEngine(settings)
-        agent = Agent(where, engine, stop_jobs=stop_jobs, tied_to=tied_to)
+        agent = Agent(
+            where, engine, stop_jobs=stop_jobs, tied_to=tied_to, wait_seconds=wait_seconds
+        )
     except NotEnrolled:
         typer.echo(f"no identity in {where.root}; run: suanwang agent enrol", err=True)
         raise typer.Exit(1) from None
