@@ -33,12 +33,18 @@ def prepare(city: Settings, *, demo: bool, say: Say) -> None:
     made = open_builtin(home, address, at=clock.now())
     if made:
         _keep_sign_ins(home, made)
+    welcome = []
     if shown:
-        say(f"sign in as (the password of all is {shown[0][1]}):")
-        for username, _password, who in shown:
-            say(f"  {username:<14} {who}")
-    elif made:
-        say(f"the first sign-ins are in {_sign_ins_file(home)}")
+        welcome.append(f"sign in as one of these; the password of all is {shown[0][1]}")
+        welcome += [f"  {username:<12} {who}" for username, _password, who in shown]
+    elif _sign_ins_file(home).exists():
+        welcome.append(f"the first sign-ins are in {_sign_ins_file(home)}")
+    welcome_file(home).write_text("".join(f"{line}\n" for line in welcome), encoding="utf-8")
+
+
+def welcome_file(home: Path) -> Path:
+    """What the supervisor says last, once the city answers."""
+    return home / "keys" / "welcome"
 
 
 def _migrate(say: Say) -> None:
@@ -117,7 +123,7 @@ def main() -> None:
     parser.add_argument("--no-demo", action="store_true")
     arguments = parser.parse_args()
     city = settings()
-    logs.configure("bootstrap", form=city.log_format)
+    logs.configure("bootstrap", form=city.log_format, level="WARNING")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
     import django
 

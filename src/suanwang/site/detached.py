@@ -40,6 +40,8 @@ def start(home: Path, *, demo: bool, say: Say) -> None:
             if ended is not None:
                 raise CityError("the city did not start; what went wrong is said above")
             if running and running.pid == process.pid and running.phase == "running":
+                for line in lines:
+                    say(line.rstrip("\n"))
                 return
             time.sleep(0.1)
 

@@ -28,7 +28,9 @@ _SECRET_VALUES = (
 )
 
 
-def configure(process: str, *, form: Literal["text", "json"]) -> dict[str, Any]:
+def configure(
+    process: str, *, form: Literal["text", "json"], level: Literal["INFO", "WARNING"] = "INFO"
+) -> dict[str, Any]:
     """Send this process's logs, ours and every library's, to standard output; says how it did."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -67,7 +69,7 @@ def configure(process: str, *, form: Literal["text", "json"]) -> dict[str, Any]:
                 "formatter": "line",
             }
         },
-        "root": {"handlers": ["stdout"], "level": "INFO"},
+        "root": {"handlers": ["stdout"], "level": level},
         # Granian brings handlers of its own unless told.
         "loggers": {
             "_granian": {"level": "INFO"},
@@ -128,7 +130,7 @@ def turn_over(folder: Path, *, largest_bytes: int = _LARGEST_BYTES) -> list[Path
     return turned
 
 
-_BAGGAGE = ("request", "worker", "job", "start_timestamp", "end_timestamp", "action")
+_BAGGAGE = ("request", "worker", "job", "jobs", "start_timestamp", "end_timestamp", "action")
 
 
 def _without_baggage(

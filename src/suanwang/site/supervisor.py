@@ -21,6 +21,7 @@ from types import FrameType
 
 import suanwang
 from suanwang.site import logs, postgres, state
+from suanwang.site.bootstrap import welcome_file
 from suanwang.site.processes import spawn
 from suanwang.site.roles import Role, roles
 from suanwang.site.settings import Settings
@@ -160,8 +161,10 @@ class Supervisor:
             child.start()
         self._tell("starting")
         self._wait_for_first_page()
-        self._tell("running")
         self.say(f"the city answers at {self._state.address}")
+        for line in welcome_file(self.home).read_text(encoding="utf-8").splitlines():
+            self._say(line)
+        self._tell("running")
 
     def _start_database(self) -> None:
         with (self._folder / "postgres.log").open("ab") as output:
