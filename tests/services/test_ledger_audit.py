@@ -6,25 +6,28 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
 from typer.testing import CliRunner
 
 from suanwang.cli import application
+from suanwang.core.errors import Refused
 from suanwang.core.findings import Finding
-from suanwang.ledger import audit, chart, services
+from suanwang.ledger import audit, chart, seal, services
 from suanwang.ledger.rules import AccountSpec, TransferSpec, post
 
 pytestmark = pytest.mark.django_db
 
 AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
+LATER = chart.earnings(UUID(int=7))
 POOL = chart.pool("test", 2026)
 
 
 def move(debit: AccountSpec, credit: AccountSpec, amount: int, **more: object) -> TransferSpec:
-    fields: dict[str, object] = {"id": uuid4(), "code": "grant", "ledger": debit.ledger} | more
+    fields: dict[str, object] = {"id": uuid4(), "code": "test", "ledger": debit.ledger} | more
     return TransferSpec(
         debit_account=debit.id,
         credit_account=credit.id,
@@ -42,10 +45,10 @@ def books() -> None:
     allowance = chart.issue_allowance("test", 2026, company)
     redeemed = chart.redeemed("test", 2026)
     spend, earnings = chart.spend(company), chart.earnings(provider)
-    money = [chart.bank(), spend, earnings]
+    money = [chart.bank(), spend, earnings, LATER]
     services.create_accounts([source, POOL, voucher, cap, used, allowance, redeemed, *money])
     reserve = move(voucher, redeemed, 500, kind="pending", timeout_seconds=3600)
-    hold = move(spend, earnings, 700, kind="pending", code="hold")
+    hold = move(spend, earnings, 700, kind="pending")
     services.post_or_refuse(
         [
             move(source, POOL, 10_000, code="fund"),
@@ -53,7 +56,7 @@ def books() -> None:
             move(POOL, voucher, 2_000, linked=True),
             move(allowance, used, 2_000),
             reserve,
-            move(chart.bank(), spend, 1_000, code="payment"),
+            move(chart.bank(), spend, 1_000),
             hold,
             post(uuid4(), hold.id, 300),
             move(voucher, redeemed, 100, kind="pending", timeout_seconds=60),
@@ -99,7 +102,7 @@ _POOL = f"'{POOL.id}'"
          {"entries_sum_to_zero", "entries_are_chained"}),
         (f"UPDATE ledger_entry SET credits_posted = credits_posted + 1 WHERE {_HEAD}",
          {"balances_equal_the_replay", "entries_are_chained"}),
-        ("UPDATE ledger_transfer SET amount_fen = 10001 WHERE code = 'grant'"
+        ("UPDATE ledger_transfer SET amount_fen = 10001 WHERE code = 'test'"
          f" AND debit_account_id = {_POOL}", {"pool_and_vouchers_within_their_funds"}),
         ("UPDATE ledger_transfer t SET amount_fen = 5001 FROM ledger_account a WHERE a.id ="
          " debit_account_id AND a.code = 'issue_allowance'",
@@ -164,3 +167,40 @@ def test_the_command_prints_what_it_checked_and_fails_on_a_break(
     said = json.loads(torn.stdout)
     assert [f["name"] for f in said["findings"] if not f["kept"]] == ["entries_are_chained"]
     assert any(str(POOL.id) in row for f in said["findings"] for row in f["broken"])
+
+
+def test_a_seal_shows_what_no_chain_can_rows_cut_off_at_its_end(tmp_path: Path) -> None:
+    kept = tmp_path / "seal.json"
+    assert CliRunner().invoke(application(), ["audit", "--seal", str(kept)]).exit_code == 0
+    services.post_or_refuse([move(chart.bank(), LATER, 5)], at=AT)
+    against = ["audit", "--json", "--against", str(kept)]
+    assert CliRunner().invoke(application(), against).exit_code == 0
+
+    newest = "(SELECT id FROM ledger_transfer WHERE kind = 'expire')"
+    behind_the_guards(f"DELETE FROM ledger_entry WHERE transfer_id = {newest}")
+    behind_the_guards("DELETE FROM ledger_transfer WHERE kind = 'expire'")
+    assert broken() == {}, "to the chains alone, what is left looks whole"
+    cut = CliRunner().invoke(application(), against)
+    assert cut.exit_code == 1
+    assert [f["name"] for f in json.loads(cut.stdout)["findings"] if not f["kept"]] == [
+        "sealed_entries_are_still_there"
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "suanwang-seal-1"}'])
+def test_what_is_not_a_seal_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        seal.check(text)
+    assert refused.value.code == "seal_unreadable"
+
+
+def test_a_seal_never_overwrites_a_file_and_is_not_made_of_broken_books(tmp_path: Path) -> None:
+    kept = tmp_path / "seal.json"
+    kept.write_text("precious", encoding="utf-8")
+    taken = CliRunner().invoke(application(), ["audit", "--seal", str(kept)])
+    assert isinstance(taken.exception, Refused)
+    assert kept.read_text(encoding="utf-8") == "precious"
+    kept.unlink()
+    behind_the_guards(f"UPDATE ledger_entry SET hash = sha256(hash) WHERE account_id = {_POOL}")
+    assert CliRunner().invoke(application(), ["audit", "--seal", str(kept)]).exit_code == 1
+    assert not kept.exists()

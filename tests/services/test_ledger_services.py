@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from suanwang.core.clock import SimulatedClock
 from suanwang.core.errors import Refused
-from suanwang.ledger import chart, queries, services
+from suanwang.ledger import chart, queries, services, tasks
 from suanwang.ledger.models import Account, Entry, Transfer
 from suanwang.ledger.rules import (
     AccountResult,
@@ -21,6 +22,7 @@ from suanwang.ledger.rules import (
     post,
     void,
 )
+from suanwang.site import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -188,3 +190,16 @@ def test_the_database_itself_refuses_to_change_the_log(
     with pytest.raises(IntegrityError), transaction.atomic():
         meddle(funded[0].id)
     assert (list(Entry.objects.values_list()), list(Account.objects.values_list())) == before
+
+
+def test_the_periodic_task_lets_everything_due_expire_by_the_citys_clock(
+    funded: tuple[AccountSpec, AccountSpec],
+) -> None:
+    spend, earnings = funded
+    holds = [move(spend, earnings, 1, kind="pending", timeout_seconds=60) for _ in range(1001)]
+    services.create_transfers([move(chart.bank(), spend, 1), *holds], at=AT)
+    with clock.using(SimulatedClock(AT + timedelta(seconds=59))):
+        assert tasks.expire_due(timestamp=0) == 0
+    with clock.using(SimulatedClock(AT + timedelta(seconds=60))):
+        assert tasks.expire_due(timestamp=0) == 1001
+    assert queries.balance(spend.id) == Balance(0, 0, 0, 1001)

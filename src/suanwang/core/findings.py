@@ -30,6 +30,9 @@ class Finding:
     article: str = ""
     """Where the promise comes from, if a policy asks for it."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checked_rows", int(self.checked_rows))  # SQL's sum() is a Decimal
+
     @property
     def kept(self) -> bool:
         """Whether no row breaks it."""
