@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from suanwang.core.clock import CITY_ZONE
 from suanwang.core.errors import Refused
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import Language, catalogue
+
+if TYPE_CHECKING:
+    from suanwang.policy import Package
 
 WORDS: dict[Language, dict[str, str]] = {
     "zh": {
@@ -28,7 +31,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "caps": "caps", "conditions": "conditions", "needs": "needs", "off": "off by",
         "cut": "cut", "if": "if it were eligible",
         "default": "by default, not confirmed by the competent department",
-        "hash": "package hash", "clean": "no mistakes",
+        "hash": "package hash", "table": "condition|must be|article", "clean": "no mistakes",
     },
 }  # fmt: skip
 
@@ -39,7 +42,8 @@ def register(app: typer.Typer) -> None:
     """Add ``policy`` and its commands."""
     policy = typer.Typer(no_args_is_help=True, help="The policy as rules: decide, check, print.")
     policy.command("list")(list_)
-    for command in (check, decide):
+    policy.command("print")(print_)
+    for command in (check, decide, prove, publish):
         policy.command()(command)
     app.add_typer(policy, name="policy")
 
@@ -96,6 +100,75 @@ def decide(
         return
     for line in _lines(decision.as_json(), language()):
         typer.echo(line)
+
+
+def print_(
+    package: Package_,
+    measure: Annotated[str, typer.Option(help="One measure; all without it.")] = "",
+    tongue: Annotated[str, typer.Option("--language", help="zh or en.")] = "",
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
+) -> None:
+    """Print measures as a sentence, a formula and a decision table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from suanwang import policy
+    from suanwang.policy.printing import print_measure
+
+    spoken: Language = "zh" if (tongue or language()) == "zh" else "en"
+    wanted = policy.load(folder_of(package))
+    console = Console()
+    for name in [measure] if measure else wanted.measures:
+        printed = print_measure(wanted, name, spoken, _day_of(wanted, on))
+        console.print(f"{name}  {printed.article}", style="bold", highlight=False)
+        console.print(printed.sentence, highlight=False, markup=False)
+        for line in printed.formula:
+            console.print(f"  {line}", highlight=False, markup=False)
+        table = Table(*WORDS[spoken]["table"].split("|"))
+        for row in printed.table:
+            table.add_row(row.asked, row.holds, row.article)
+        table.add_row("→", printed.outcome, "")
+        console.print(table)
+
+
+def prove(
+    package: Package_,
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
+) -> None:
+    """Prove every promise of a package for every case; status 1 and the case if one fails."""
+    from suanwang import policy
+    from suanwang.policy.prove import prove as proofs
+
+    wanted = policy.load(folder_of(package))
+    failed = 0
+    for proof in proofs(wanted, _day_of(wanted, on)):
+        mark = {"holds": "✓", "broken": "✗"}.get(proof.verdict, "?")
+        typer.echo(f"{mark} {proof.measure:<8} {proof.label[language()]}  ({proof.name})")
+        if proof.verdict != "holds":
+            failed += 1
+            typer.echo(f"    {proof.verdict} {json.dumps(dict(proof.counterexample))}")
+    raise typer.Exit(code=1 if failed else 0)
+
+
+def publish(
+    package: Package_,
+    to: Annotated[Path | None, typer.Option(help="A file; standard output without it.")] = None,
+) -> None:
+    """The package as open data: JSON with its content hash and the schema of its facts."""
+    from suanwang import policy
+    from suanwang.policy.publish import publish_text
+
+    text = publish_text(policy.load(folder_of(package)))
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        to.write_text(text, encoding="utf-8")
+
+
+def _day_of(package: Package, on: datetime | None) -> date:
+    """The day asked for; else today, or the nearest day on which the policy is in force."""
+    day = on.date() if on else datetime.now(CITY_ZONE).date()
+    return day if on else min(max(day, package.valid_from), package.valid_to)
 
 
 def _day(given: Mapping[str, Any]) -> date:

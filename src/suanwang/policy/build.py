@@ -13,6 +13,7 @@ from suanwang.policy.build_parameters import read_fact, read_series
 from suanwang.policy.language.types import Type
 from suanwang.policy.package import Package
 from suanwang.policy.parts import DivisionRow, Fact, FundingRule, Measure, Series, Version
+from suanwang.policy.promises import read_promises
 from suanwang.policy.reader import Mistakes, Path, Reader
 
 CONTENT = ("policy", "facts", "parameters", "conditions", "measures", "divisions", "promises")
@@ -50,6 +51,9 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
         parameters=parameters,
         measures=measures,
         divisions=divisions,
+        promises=read_promises(
+            Reader(document.get("promises"), ("promises",), mistakes), measures, facts, parameters
+        ),
         governed_by=tuple(name.text() for name in policy.some("governed_by")),
         content=content,
         content_hash=hash_of(content),

@@ -13,6 +13,7 @@ from suanwang.policy.decision import Decision, decide
 from suanwang.policy.language import INTEGERS
 from suanwang.policy.language.compile import Value
 from suanwang.policy.parts import DivisionRow, Fact, Measure, Parameter, Series
+from suanwang.policy.promises import Promise
 from suanwang.policy.reader import Text
 from suanwang.policy.rule import Rule, compile_measure
 from suanwang.policy.split import Split, split
@@ -38,6 +39,8 @@ class Package:
     parameters: Mapping[str, Series]
     measures: Mapping[str, Measure]
     divisions: Mapping[str, DivisionRow]
+    promises: tuple[Promise, ...]
+    """What holds for every case; ``prove.py`` proves it."""
     governed_by: tuple[str, ...]
     """Parameters no formula uses, which the office and the platform follow."""
     content: Mapping[str, Any]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
 
 from suanwang.core.errors import NotFound, Refused
+from suanwang.policy.language import INTEGERS, Algebra
 from suanwang.policy.reader import Text
 
 if TYPE_CHECKING:
@@ -47,15 +50,26 @@ def split(package: Package, division_code: str, amount_fen: int, on: date) -> Sp
     if amount_fen < 0:
         raise Refused("policy_amount_negative", amount_fen=amount_fen)
     rule = row.funding
-    parts = {level: int(amount_fen * share) for level, share in rule.shares.items()}
-    if parts:
-        rest = amount_fen - sum(parts.values())
-        heir = str(package.parameter(ODD_FEN_TO, on).value) if rest else ""
-        heir = heir if heir in parts else next(iter(parts))
-        parts[heir] += rest
+    heir = str(package.parameter(ODD_FEN_TO, on).value) if len(rule.shares) > 1 else ""
+    parts = portions(amount_fen, rule.shares, heir, INTEGERS)
     city = next(code for code, unit in package.divisions.items() if unit.kind == "city")
     shares = tuple(
         Share("city", city, fen) if level == "city" else Share("county", division_code, fen)
         for level, fen in parts.items()
     )
     return Split(shares, rule.status, rule.article, rule.label, rule.source)
+
+
+def portions(
+    amount_fen: Any, shares: Mapping[str, Fraction], heir: str, algebra: Algebra
+) -> dict[str, Any]:
+    """Each level's whole fen; the heir (or the first level) bears what the others leave over."""
+    if not shares:
+        return {}
+    heir = heir if heir in shares else next(iter(shares))
+    parts = {
+        level: algebra.floor(amount_fen * share.numerator, share.denominator)
+        for level, share in shares.items()
+    }
+    others = sum(part for level, part in parts.items() if level != heir)
+    return {**parts, heir: amount_fen - others}
