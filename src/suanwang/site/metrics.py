@@ -19,7 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from suanwang.site import clock
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 _requests = Counter(

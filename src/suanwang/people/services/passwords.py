@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from functools import cache
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
@@ -12,8 +13,14 @@ from suanwang.core.errors import NotSignedIn, Refused
 from suanwang.people import rules
 from suanwang.people.models import Person, SignInFailure
 
-_NOBODY = make_password("nobody signs in with this")
-"""Checked when nobody bears the name, so that the answer takes as long."""
+
+@cache
+def _nobody() -> str:
+    """Checked when nobody bears the name, so that the answer takes as long.
+
+    Made when first asked for: it costs as much as a sign-in, and every process loads this file.
+    """
+    return make_password("nobody signs in with this")
 
 
 def check_sign_in(username: str, password: str, *, address: str, at: datetime) -> Person:
@@ -33,7 +40,7 @@ def check_sign_in(username: str, password: str, *, address: str, at: datetime) -
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name_hash])
         _refuse_if_locked(name_hash, address, at=at)
         person = Person.objects.filter(username=username, is_active=True).first()
-        if check_password(password, person.password if person else _NOBODY) and person:
+        if check_password(password, person.password if person else _nobody()) and person:
             SignInFailure.objects.filter(name_hash=name_hash).delete()
             return person
         SignInFailure.objects.create(name_hash=name_hash, address=address[:45], at=at)
