@@ -32,8 +32,12 @@ def test_only_a_queued_job_is_placed_and_only_a_placed_one_runs() -> None:
 
 def test_whatever_an_agent_reports_as_an_end_ends_a_job_from_anywhere_it_runs() -> None:
     for state in ("placed", "starting", "running", "cancelling"):
-        for step in ENDS.values():
+        for step in set(ENDS.values()) - {"stop"}:
             assert after(state, step) in ENDED
+
+
+def test_only_what_its_owner_cancelled_ends_cancelled() -> None:
+    assert [state for state, row in TRANSITIONS.items() if "stop" in row] == ["cancelling"]
 
 
 def test_a_lost_attempt_queues_again_until_the_limit() -> None:

@@ -68,7 +68,6 @@ ENDS: Final[dict[str, Step]] = {
 _END_STATES: Final[dict[Step, State]] = {
     "succeed": "succeeded",
     "fail": "failed",
-    "stop": "cancelled",
     "run_out_of_time": "timeout",
     "run_out_of_memory": "out_of_memory",
     "lose": "lost",
@@ -94,6 +93,7 @@ TRANSITIONS: Final[dict[State, dict[Step, State]]] = {
     # A job may end in its own way before the agent gets round to stopping it.
     "cancelling": {
         **_END_STATES,
+        "stop": "cancelled",
         "start": "cancelling",
         "run": "cancelling",
         "requeue": "cancelled",

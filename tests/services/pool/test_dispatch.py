@@ -120,6 +120,17 @@ def test_a_refused_start_is_decided_again(city: Any) -> None:
     assert jobs.dispatch_once(city.now) == 1
 
 
+def test_a_job_its_site_stopped_without_being_asked_runs_again(city: Any) -> None:
+    attempt = city.placed(centre="plain")
+    city.report(attempt, "running", 1)
+    city.report(attempt, "cancelled", 2, reason="agent_stopped")
+
+    job = Job.objects.get(pk=attempt.job_id)
+    assert (job.state, job.reason["facts"]["detail"]) == ("queued", "agent_stopped")
+    attempt.refresh_from_db()
+    assert attempt.state == Attempt.State.ABANDONED
+
+
 def test_a_cancelled_job_whose_agent_is_gone_ends_cancelled(city: Any) -> None:
     attempt = city.placed(centre="plain")
     city.report(attempt, "running", 1)

@@ -92,7 +92,9 @@ def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> None:
     attempt.agent = agent
     attempt.expires_at = at + LEASE_RENEWED
     happened = min(max(event.at, attempt.leased_at), at)
-    if event.state in ("lost", "refused"):
+    unasked = event.state == "cancelled" and attempt.job.state != Job.State.CANCELLING
+    if event.state in ("lost", "refused") or unasked:
+        # Stopped by the site and not by its owner: it runs again, and this run costs nothing.
         lose(attempt, at=at, reason=event.reason or event.state)
     elif event.state in ENDS:
         _end(attempt, event, happened)
