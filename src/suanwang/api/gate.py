@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from suanwang.api import problems
 from suanwang.api.http import viewer_of
 from suanwang.api.idempotency import answer_once
-from suanwang.core.errors import NotAllowed, SuanwangError
+from suanwang.core.errors import NotAllowed, SuanwangError, Unavailable
 from suanwang.site import clock
 
 BASE = "/api/v1/"
@@ -71,6 +72,9 @@ class Gate:
             return self._answer(request)
         except SuanwangError as error:
             return problems.problem(request, error, status=_STATUS.get(error.code))
+        except (OperationalError, InterfaceError):
+            # The database went away before a view was reached, or while its answer was kept.
+            return problems.problem(request, Unavailable("database_unavailable"))
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         writes = request.method in WRITES

@@ -93,7 +93,6 @@ class Switchboard:
 
     def count(self, channel: str, payload: object) -> int:
         """How often a bell rang so far; take it before looking, wait for it to grow after."""
-        self._start()
         with self._changed:
             return self._rings[channel, str(payload)]
 
@@ -104,13 +103,14 @@ class Switchboard:
             return self._changed.wait_for(lambda: self._rings[key] > since, timeout=seconds)
 
     def close(self) -> None:
-        """Stop listening and let the connection go."""
+        """Stop listening and let the connection go, until somebody opens it again."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
         self.listening.clear()
 
-    def _start(self) -> None:
+    def open(self) -> None:
+        """See that somebody listens. Who only goes on waiting does not open it again."""
         with self._changed:
             if self._thread is not None and self._thread.is_alive():
                 return
@@ -138,8 +138,10 @@ def wait_for(
 ) -> Answer | None:
     """Look, and look again at every ring, until there is something or the time is up."""
     deadline = time.monotonic() + seconds
+    if seconds > 0:
+        switchboard.open()
     while True:
-        since = switchboard.count(channel, payload) if seconds > 0 else 0
+        since = switchboard.count(channel, payload)
         found = look()
         left = deadline - time.monotonic()
         if found is not None or left <= 0:

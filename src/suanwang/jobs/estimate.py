@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,7 +14,8 @@ from suanwang.core.money import Fen
 from suanwang.people.scope import Viewer
 from suanwang.people.services import require
 from suanwang.registry import queries as registry
-from suanwang.registry.models import AcceleratorModel, Cluster, DataCentre, Node, Price
+from suanwang.registry.models import AcceleratorModel, Cluster, DataCentre, Price
+from suanwang.registry.queries import Shape
 from suanwang.registry.rules import cost_fen
 
 QUEUE_HORIZON = timedelta(days=7)
@@ -97,10 +98,10 @@ def estimate(spec: JobSpec, *, viewer: Viewer, at: datetime) -> Estimate:
 
 def price(spec: JobSpec, *, at: datetime) -> Estimate:
     """The same without asking who wants to know."""
-    nodes = _nodes(spec)
-    options = _options(spec, nodes, at)
+    shapes = _shapes(spec)
+    options = _options(spec, shapes, at)
     if not any(option.fits for option in options):
-        raise _fits_nowhere(spec, nodes)
+        raise _fits_nowhere(spec, shapes)
     if not any(option.acceptable for option in options):
         missing = {meter for o in options if o.fits for meter in o.missing_prices}
         raise Refused("job_without_price", meters=", ".join(sorted(missing)))
@@ -108,38 +109,34 @@ def price(spec: JobSpec, *, at: datetime) -> Estimate:
     return Estimate(tuple(options))
 
 
-def _nodes(spec: JobSpec) -> list[Node]:
-    """The nodes that come into question by what was asked for by name."""
-    nodes = registry.working_nodes()
-    if spec.centre is not None:
-        if not DataCentre.objects.filter(code=spec.centre).exists():
-            raise Refused("centre_unknown", centre=spec.centre)
-        nodes = nodes.filter(cluster__centre__code=spec.centre)
+def _shapes(spec: JobSpec) -> list[Shape]:
+    """The shapes of node that come into question by what was asked for by name."""
+    if spec.centre is not None and not DataCentre.objects.filter(code=spec.centre).exists():
+        raise Refused("centre_unknown", centre=spec.centre)
     wanted = spec.accelerator_model
     if wanted is not None and not AcceleratorModel.objects.filter(code=wanted).exists():
         raise Refused("accelerator_unknown", model=wanted)
-    return list(nodes)
+    return registry.shapes(spec.centre)
 
 
-def fits(spec: JobSpec, node: Node) -> bool:
-    """Whether an empty node could run the job."""
-    return (
-        spec.cores <= node.cores and spec.memory_mib <= node.memory_mib and _has_cards(spec, node)
-    )
+def fits(spec: JobSpec, shape: Shape) -> bool:
+    """Whether an empty node of this shape could run the job."""
+    enough = spec.cores <= shape.cores and spec.memory_mib <= shape.memory_mib
+    return enough and _has_cards(spec, shape)
 
 
-def _has_cards(spec: JobSpec, node: Node) -> bool:
+def _has_cards(spec: JobSpec, shape: Shape) -> bool:
     if spec.accelerators == 0:
         return True
-    right = spec.accelerator_model in (None, node.accelerator_model_id)
-    return right and spec.accelerators <= node.accelerators
+    right = spec.accelerator_model in (None, shape.model)
+    return right and spec.accelerators <= shape.accelerators
 
 
-def _options(spec: JobSpec, nodes: Sequence[Node], at: datetime) -> list[CentreOption]:
-    groups: dict[tuple[UUID, str | None], list[Node]] = defaultdict(list)
-    for node in nodes:
-        model = node.accelerator_model_id if spec.accelerators else None
-        groups[node.cluster_id, model].append(node)
+def _options(spec: JobSpec, shapes: Sequence[Shape], at: datetime) -> list[CentreOption]:
+    groups: dict[tuple[UUID, str | None], list[Shape]] = defaultdict(list)
+    for shape in shapes:
+        groups[shape.cluster_id, shape.model if spec.accelerators else None].append(shape)
+    clusters = registry.clusters_named({cluster_id for cluster_id, _ in groups})
     horizon = at + timedelta(seconds=spec.walltime_seconds) + QUEUE_HORIZON
     prices: dict[tuple[UUID, str, str | None], list[Price]] = defaultdict(list)
     for row in registry.prices_between(at, horizon):
@@ -147,14 +144,14 @@ def _options(spec: JobSpec, nodes: Sequence[Node], at: datetime) -> list[CentreO
     online = registry.online_clusters(at)
     found = []
     for (cluster_id, model), members in groups.items():
-        cluster = members[0].cluster
+        cluster = clusters[cluster_id]
         lines, missing, hold = _lines(spec, cluster.centre_id, model, prices, at)
         found.append(
             CentreOption(
                 centre=cluster.centre,
                 cluster=cluster,
                 model=model,
-                fits=any(fits(spec, node) for node in members),
+                fits=any(fits(spec, shape) for shape in members),
                 online=cluster_id in online,
                 lines=tuple(lines),
                 missing_prices=tuple(missing),
@@ -201,18 +198,16 @@ def _valid(price: Price, at: datetime) -> bool:
     return bool(price.validity.lower <= at and (upper is None or at < upper))
 
 
-def _fits_nowhere(spec: JobSpec, nodes: Iterable[Node]) -> Refused:
+def _fits_nowhere(spec: JobSpec, shapes: Sequence[Shape]) -> Refused:
     """Say what would fit: if some node has the cards, its cores and memory; else the cards."""
-    with_cards = [node for node in nodes if _has_cards(spec, node)]
-    pool = with_cards or list(nodes)
+    pool = [shape for shape in shapes if _has_cards(spec, shape)] or shapes
     by_model: dict[str, int] = defaultdict(int)
-    for node in pool:
-        if node.accelerator_model_id is not None:
-            model = node.accelerator_model_id
-            by_model[model] = max(by_model[model], node.accelerators)
+    for shape in pool:
+        if shape.model is not None:
+            by_model[shape.model] = max(by_model[shape.model], shape.accelerators)
     return Refused(
         "job_fits_nowhere",
-        cores=max((node.cores for node in pool), default=0),
-        memory_mib=max((node.memory_mib for node in pool), default=0),
+        cores=max((shape.cores for shape in pool), default=0),
+        memory_mib=max((shape.memory_mib for shape in pool), default=0),
         cards=", ".join(f"{model} x{count}" for model, count in sorted(by_model.items())) or "0",
     )

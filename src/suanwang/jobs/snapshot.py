@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from typing import cast
 from uuid import UUID
 
@@ -45,7 +46,7 @@ def take_snapshot(at: datetime) -> Snapshot:
 def _machine(
     node: Node,
     online: set[UUID],
-    rates: dict[tuple[UUID, str, str | None], Fraction],
+    rates: Callable[[UUID, str | None], Rates],
     grey: Fraction,
     gflops: dict[str, int],
 ) -> Machine:
@@ -59,21 +60,28 @@ def _machine(
         whole=Room(node.cores, node.memory_mib, node.accelerators),
         model=model,
         online=node.cluster_id in online,
-        rates=Rates(
-            rates.get((centre.pk, "core_seconds", None)),
-            rates.get((centre.pk, "memory_mib_seconds", None)),
-            rates.get((centre.pk, "card_seconds", model)),
-        ),
+        rates=rates(centre.pk, model),
         energy=grey,
         gflops=gflops.get(model or "", 0),
     )
 
 
-def _rates(at: datetime) -> dict[tuple[UUID, str, str | None], Fraction]:
-    return {
+def _rates(at: datetime) -> Callable[[UUID, str | None], Rates]:
+    """The rates of a centre for a model of card; machines of one kind share one object."""
+    prices = {
         (p.centre_id, p.meter, p.accelerator_model_id): Fraction(p.price_fen, p.per_quantity)
         for p in registry.prices_valid(at)
     }
+
+    @cache
+    def of(centre: UUID, model: str | None) -> Rates:
+        return Rates(
+            prices.get((centre, "core_seconds", None)),
+            prices.get((centre, "memory_mib_seconds", None)),
+            prices.get((centre, "card_seconds", model)),
+        )
+
+    return of
 
 
 def _running(at: datetime) -> list[Running]:

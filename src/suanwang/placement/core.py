@@ -78,12 +78,13 @@ def decide(snapshot: Snapshot, queue: Sequence[Ask], now: datetime) -> Decisions
 def _able(ask: Ask, machines: Sequence[Machine]) -> tuple[list[Machine], Reason | None]:
     """The machines that would do if they were empty; or why there is none, the nearest miss."""
     left = list(machines)
+    cost = _costs(ask)
     steps: list[tuple[str, Callable[[Machine], bool]]] = [
         ("wait_centre_takes_nothing", lambda m: ask.centre in (None, m.centre)),
         ("wait_no_machine_large_enough", lambda m: fits_empty(ask, m)),
         ("wait_centre_offline", lambda m: m.online),
-        ("wait_price_unknown", lambda m: _cost(ask, m) is not None),
-        ("wait_price_above_hold", lambda m: (_cost(ask, m) or 0) <= ask.cost_max_fen),
+        ("wait_price_unknown", lambda m: cost(m) is not None),
+        ("wait_price_above_hold", lambda m: (cost(m) or 0) <= ask.cost_max_fen),
     ]
     for code, will_do in steps:
         remaining = [m for m in left if will_do(m)]
@@ -99,8 +100,17 @@ def fits_empty(ask: Ask, machine: Machine) -> bool:
     return model_fits and machine.whole.holds(ask.room)
 
 
-def _cost(ask: Ask, machine: Machine) -> Fraction | None:
-    return machine.rates.cost_fen(ask.room, ask.walltime_seconds)
+def _costs(ask: Ask) -> Callable[[Machine], Fraction | None]:
+    """What the full walltime costs at a machine; worked out once for machines that share rates."""
+    known: dict[int, Fraction | None] = {}
+
+    def cost(machine: Machine) -> Fraction | None:
+        key = id(machine.rates)
+        if key not in known:
+            known[key] = machine.rates.cost_fen(ask.room, ask.walltime_seconds)
+        return known[key]
+
+    return cost
 
 
 def _asked(ask: Ask) -> dict[str, str | int]:
@@ -136,7 +146,8 @@ def _choose(
     ask: Ask, machines: Sequence[Machine], free: Mapping[int, Room]
 ) -> tuple[Machine, Reason]:
     """Order by the goal, then cards left idle by a job without cards, then the tightest fit."""
-    cost = {m.id: _cost(ask, m) or Fraction(0) for m in machines}
+    cost_of = _costs(ask)
+    cost = {m.id: cost_of(m) or Fraction(0) for m in machines}
     least_cost = min(cost.values())
     least_energy = min(m.energy for m in machines)
     balance = {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
@@ -193,6 +194,32 @@ def agent_known(agent_id: UUID) -> SiteAgent | None:
         .filter(pk=agent_id, enrolled_at__isnull=False, revoked_at=None)
         .first()
     )
+
+
+class Shape(NamedTuple):
+    """What a node is, apart from its name: thousands of nodes have a handful of shapes."""
+
+    cluster_id: UUID
+    cores: int
+    memory_mib: int
+    accelerators: int
+    model: str | None
+
+
+def shapes(centre: str | None = None) -> list[Shape]:
+    """The distinct shapes of nodes that take new work, of one centre or of the whole city."""
+    nodes = (
+        working_nodes() if centre is None else working_nodes().filter(cluster__centre__code=centre)
+    )
+    rows = nodes.order_by().values_list(
+        "cluster_id", "cores", "memory_mib", "accelerators", "accelerator_model_id"
+    )
+    return [Shape(*row) for row in rows.distinct()]
+
+
+def clusters_named(ids: Iterable[UUID]) -> dict[UUID, Cluster]:
+    """Clusters with their centres, by id."""
+    return Cluster.objects.select_related("centre").in_bulk(list(ids))
 
 
 def working_nodes() -> QuerySet[Node]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from suanwang.jobs import bells
+from suanwang.jobs import bells, effects
 from suanwang.jobs.models import Attempt, Job, JobEvent
 from suanwang.jobs.rules import LEASE_UNTAKEN, after
 from suanwang.jobs.services.reports import lose
@@ -146,4 +146,6 @@ def _abandon(attempt_id: Any, job_id: Any, at: datetime) -> bool:
     attempt.job = job
     lose(attempt, at=at, reason="lease_expired")
     attempt.save()
+    effects.settle_soon()
+    bells.ring(bells.QUEUE)
     return True

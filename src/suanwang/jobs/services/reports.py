@@ -41,23 +41,27 @@ class StateReport:
     reason: str = ""
 
 
+@transaction.atomic
 def take_states(
     agent: SiteAgent, events: Sequence[StateReport], *, at: datetime
 ) -> tuple[list[StateReport], list[tuple[StateReport, Refused | NotFound]]]:
-    """Take what an agent reports, each event in a transaction of its own.
+    """Take what an agent reports; an event that is refused leaves the others standing.
 
     Idempotent by attempt and sequence: a repeat is accepted and changes nothing. Refuses, per
     event: ``attempt_unknown``, ``attempt_void``, ``attempt_state_unknown``, and what the table
     of states refuses.
     """
-    accepted, refused = [], []
+    accepted, refused, ended = [], [], False
     for event in events:
         try:
-            _take(agent, event, at=at)
+            ended |= _take(agent, event, at=at)
         except (Refused, NotFound) as refusal:
             refused.append((event, refusal))
         else:
             accepted.append(event)
+    if ended:
+        effects.settle_soon()
+        bells.ring(bells.QUEUE)
     return accepted, refused
 
 
@@ -80,12 +84,13 @@ def own_attempt(agent: SiteAgent, attempt_id: UUID) -> Attempt:
 
 
 @transaction.atomic
-def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> None:
+def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> bool:
+    """Take one event; True if it set something free."""
     if event.state not in REPORTABLE:
         raise Refused("attempt_state_unknown", state=event.state[:20])
     attempt = own_attempt(agent, event.attempt_id)
     if event.sequence <= attempt.last_sequence:
-        return
+        return False
     if attempt.state not in Attempt.LIVE:
         raise Refused("attempt_void", attempt=str(attempt.pk))
     attempt.last_sequence = event.sequence
@@ -102,6 +107,7 @@ def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> None:
         _go_on(attempt, event.state, happened)
     attempt.isolation = attempt.isolation or agent.isolation
     attempt.save()
+    return attempt.state not in Attempt.LIVE
 
 
 def _go_on(attempt: Attempt, state: str, happened: datetime) -> None:
@@ -138,13 +144,11 @@ def _end(attempt: Attempt, event: StateReport, happened: datetime) -> None:
     if event.reason:
         facts["detail"] = event.reason[:500]
     move(job, following, _REASONS[event.state], facts, at=happened)
-    effects.settle_soon()
-    bells.ring(bells.QUEUE)
 
 
 def lose(attempt: Attempt, *, at: datetime, reason: str) -> None:
     """Give up an attempt: the job queues again, or has had its last chance. The caller saves
-    the attempt; nothing of it will be billed.
+    the attempt and rings; nothing of it will be billed.
     """
     job = attempt.job
     attempt.state, attempt.ended_at = Attempt.State.ABANDONED, at
@@ -156,8 +160,6 @@ def lose(attempt: Attempt, *, at: datetime, reason: str) -> None:
     if following != "queued":
         attempt.save()
         release_hold(job, at=at)
-        effects.settle_soon()
-    bells.ring(bells.QUEUE)
 
 
 @transaction.atomic
