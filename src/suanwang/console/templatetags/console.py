@@ -137,6 +137,8 @@ def decimals(value: Fraction, places: int = 2) -> str:
 def quantity(amount: int, meter: str) -> str:
     """Base units as hours: 7,200 core-seconds are 2.00 core-hours."""
     hours = Fraction(amount, _HOUR_OF[meter])
+    if 0 < hours < Fraction(1, 10_000):
+        return "< 0.0001"
     return decimals(hours, 2 if hours >= 1 or hours == 0 else 4)
 
 

@@ -26,8 +26,6 @@ from suanwang.people.scope import Viewer, visible
 from suanwang.site.clock import now
 
 _CONSUMERS = (Role.OWNER, Role.MEMBER, Role.BILLING)
-STOP_POLLING = 286
-"""What htmx takes as: do not ask again."""
 
 
 @require_safe
@@ -177,11 +175,13 @@ def job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
 @require_safe
 @signed_in("jobs.read")
 def live(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
-    """The part of the page that changes while the job runs; the last answer ends the asking."""
+    """The part of the page that changes while the job runs."""
     facts = _live_facts(viewer, _job(viewer, job_id))
-    settled = facts["ended"] and facts["charges"].exists()
-    status = STOP_POLLING if settled and request.headers.get("HX-Request") else 200
-    return render(request, "console/compute/live.html", facts, status=status)
+    response = render(request, "console/compute/live.html", facts)
+    if facts["ended"] and facts["charges"]:
+        # Done: the whole page is drawn once more, now without asking again.
+        response.headers["HX-Refresh"] = "true"
+    return response
 
 
 @require_POST
