@@ -137,9 +137,11 @@ def wait_for(
     look: Callable[[], Answer | None], channel: str, payload: object, *, seconds: float
 ) -> Answer | None:
     """Look, and look again at every ring, until there is something or the time is up."""
+    found = look()
+    if found is not None or seconds <= 0:
+        return found
     deadline = time.monotonic() + seconds
-    if seconds > 0:
-        switchboard.open()
+    switchboard.open()
     while True:
         since = switchboard.count(channel, payload)
         found = look()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from suanwang.core.jobspec import JobSpec
+from suanwang.jobs import bells
 from suanwang.jobs import services as jobs
 from suanwang.jobs.models import Attempt, Job
 from suanwang.ledger import chart
@@ -139,6 +141,13 @@ def price(
         **{"price_fen": fen, "per_quantity": per, "starts": NOW, "actor": provider, "at": NOW}
         | more,
     )
+
+
+@pytest.fixture(autouse=True)
+def quiet_bells() -> Iterator[None]:
+    """Leave no connection listening: the test database is dropped at the end."""
+    yield
+    bells.switchboard.close()
 
 
 @pytest.fixture
