@@ -95,5 +95,8 @@ def test_a_list_is_walked_to_its_end(city: tuple[str, type[_City]]) -> None:
 
 
 def test_no_city_is_unreachable_by_name() -> None:
-    with Connection("http://127.0.0.1:9") as connection, pytest.raises(CityUnreachable):
+    with (
+        Connection("http://127.0.0.1:9", patience_seconds=0.2) as connection,
+        pytest.raises(CityUnreachable),
+    ):
         connection.get("/anything")

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from suanwang.core.jobspec import JobSpec
-from suanwang.sdk.connection import Connection
+from suanwang.sdk.connection import PATIENCE_SECONDS, Connection
 
 ENDED = frozenset({"succeeded", "failed", "cancelled", "timeout", "out_of_memory", "lost"})
 
@@ -24,8 +24,17 @@ FOLLOW_SECONDS = 10
 class City:
     """One city, one key. Every method answers the API's own JSON; amounts are integer fen."""
 
-    def __init__(self, url: str, key: str | None = None, *, language: str = "zh") -> None:
-        self.connection = Connection(url, key=key, language=language)
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        language: str = "zh",
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.connection = Connection(
+            url, key=key, language=language, patience_seconds=patience_seconds
+        )
 
     def __enter__(self) -> City:
         return self

@@ -13,8 +13,9 @@ import httpx
 from suanwang.sdk.errors import CityUnreachable, RefusedByCity
 
 TIMEOUT_SECONDS = 60.0
-TRIES = 4
-"""A write is repeated under the same Idempotency-Key, so a repeat never acts twice."""
+PATIENCE_SECONDS = 5.0
+"""How long a call is tried again while the city cannot answer. A write is repeated under the same
+Idempotency-Key, so a repeat never acts twice."""
 
 _TRANSIENT = frozenset({502, 503, 504})
 
@@ -28,8 +29,9 @@ class Connection:
         *,
         key: str | None = None,
         language: str = "zh",
-        transport: httpx.BaseTransport | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
+        self._patience_seconds = patience_seconds
         headers = {"Accept-Language": "zh-CN" if language == "zh" else "en"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
@@ -37,7 +39,6 @@ class Connection:
             base_url=url.rstrip("/") + "/api/v1",
             headers=headers,
             timeout=TIMEOUT_SECONDS,
-            transport=transport,
         )
 
     def __enter__(self) -> Connection:
@@ -97,9 +98,10 @@ class Connection:
         if method != "GET":
             headers["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
         asked = {name: value for name, value in (query or {}).items() if value is not None}
-        pause_seconds = 0.2
-        for attempt in range(TRIES):
-            last = attempt == TRIES - 1
+        give_up_at = time.monotonic() + self._patience_seconds
+        pause_seconds = 0.1
+        while True:
+            last = time.monotonic() + pause_seconds > give_up_at
             try:
                 answer = self._http.request(method, path, params=asked, json=body, headers=headers)
             except httpx.TransportError as error:
@@ -111,8 +113,7 @@ class Connection:
                 if last or answer.status_code not in _TRANSIENT:
                     raise _problem(answer)
             time.sleep(pause_seconds)
-            pause_seconds *= 3
-        raise AssertionError("unreachable")
+            pause_seconds = min(pause_seconds * 2, 2.0)
 
 
 def _problem(answer: httpx.Response) -> RefusedByCity | CityUnreachable:

@@ -33,7 +33,7 @@ def load(progress: Progress) -> bool:
 
 def sign_ins() -> list[SignIn]:
     """The sign-ins worth showing first."""
-    from suanwang.site.demo.cast import city
+    from suanwang.site.demo.data import city
 
     everybody, organisations = city()["people"], city()["organisations"]
     shown = []

@@ -12,6 +12,7 @@ from suanwang.core.errors import Refused
 from suanwang.people.models import Organisation
 from suanwang.site import clock as site_clock
 from suanwang.site.demo import Progress, cast, months
+from suanwang.site.demo.data import city
 from suanwang.site.demo.days import Life
 from suanwang.site.settings import settings
 
@@ -48,7 +49,7 @@ def load(progress: Progress, *, days: int = DAYS, seed: int = SEED) -> bool:
     """
     if settings().env == "production":
         raise Refused("demo_in_production")
-    if Organisation.objects.filter(uscc=cast.city()["organisations"]["operator"]["uscc"]).exists():
+    if Organisation.objects.filter(uscc=city()["organisations"]["operator"]["uscc"]).exists():
         return False
     end = site_clock.now()
     clock = SimulatedClock(end - timedelta(days=days))

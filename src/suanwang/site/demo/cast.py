@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from suanwang.core.money import parse_yuan
 from suanwang.ledger.credit import set_credit_limit
@@ -26,17 +22,10 @@ from suanwang.people.sign_in import viewer_for
 from suanwang.registry import services as registry
 from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import Cluster, DataCentre
+from suanwang.site.demo.data import city
 
 HOUR = 3600
 GIB_HOUR = 1024 * HOUR
-
-
-@cache
-def city() -> dict[str, Any]:
-    """The demo's own data file."""
-    text = (resources.files(__package__) / "city.yaml").read_text(encoding="utf-8")
-    parsed: dict[str, Any] = yaml.safe_load(text)
-    return parsed
 
 
 @dataclass

@@ -20,8 +20,9 @@ from suanwang.engines.memory import Outcome
 from suanwang.jobs import services as jobs
 from suanwang.jobs.models import Attempt
 from suanwang.metering.services import rate_pending, settle_ended
-from suanwang.site.demo.cast import Cast, city, node_reports
+from suanwang.site.demo.cast import Cast, node_reports
 from suanwang.site.demo.centre import DemoCentre
+from suanwang.site.demo.data import city
 
 SCRIPT = (
     "#!/bin/bash\n# demo: nothing of this ran; the in-memory engine lived it by plan\nsrun train\n"

@@ -17,7 +17,8 @@ from suanwang.metering.models import Invoice
 from suanwang.people.roles import Role
 from suanwang.programmes import services as programmes
 from suanwang.programmes.models import Application, PaymentOrder, PaymentShare
-from suanwang.site.demo.cast import Cast, city
+from suanwang.site.demo.cast import Cast
+from suanwang.site.demo.data import city
 from suanwang.vouchers import queries as voucher_queries
 from suanwang.vouchers import services as vouchers
 from suanwang.vouchers.models import Claim, Voucher
