@@ -78,14 +78,7 @@ class City:
 
         Raises ``RefusedByCity``: ``job_fits_nowhere``, ``job_without_price``, …
         """
-        contents = files or {}
-        body = {
-            "spec": _spec(spec, contents),
-            "files": {
-                name: base64.b64encode(content).decode("ascii")
-                for name, content in contents.items()
-            },
-        }
+        body = submission(files or {}, **spec)
         answer: Json = self.connection.post("/jobs", body, idempotency_key=idempotency_key)
         return answer
 
@@ -146,6 +139,12 @@ class City:
         """One file the job left."""
         content, _ = self.connection.get_bytes(f"/jobs/{job_id}/files/{name}")
         return content
+
+
+def submission(files: Mapping[str, bytes], **spec: Any) -> Json:
+    """A job and its input files as the API takes them."""
+    encoded = {name: base64.b64encode(content).decode("ascii") for name, content in files.items()}
+    return {"spec": _spec(spec, files), "files": encoded}
 
 
 def _spec(spec: Mapping[str, Any], files: Mapping[str, bytes]) -> Json:

@@ -75,6 +75,10 @@ class Connection:
         answer = self._call("POST", path, body=body, idempotency_key=idempotency_key)
         return answer.json() if answer.content else None
 
+    def put(self, path: str, body: Any) -> Any:
+        """Set one thing."""
+        return self._call("PUT", path, body=body).json()
+
     def every(self, path: str, **query: Any) -> Iterator[Any]:
         """Walk a list page by page to its end."""
         cursor = None

@@ -1,0 +1,101 @@
+"""``suanwang story``: play the main job through the public API, from a centre to a paid voucher."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from suanwang.cli.story.stage import Step
+from suanwang.core.money import format_yuan
+from suanwang.core.refusals import Language
+
+_out = Console(highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(story)
+
+
+def story(
+    url: Annotated[str | None, typer.Option(help="The city; default SUANWANG_URL.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    patience: Annotated[
+        float, typer.Option(help="Seconds to go on trying while the city cannot answer.")
+    ] = 60.0,
+) -> None:
+    """Play the main job through the public API and audit the city afterwards.
+
+    Needs a demo city on this machine: it signs in as the demo's offices, and runs one real agent.
+    Exit status 0 only if every step and the final audit hold.
+    """
+    from suanwang.cli import language
+    from suanwang.cli.story.play import play
+    from suanwang.sdk import CityError, keyring
+
+    tongue = language()
+    steps: list[Step] = []
+    failure = None
+    try:
+        for step in play(keyring.find(url)[0], patience_seconds=patience, language=tongue):
+            steps.append(step)
+            if not as_json:
+                _tell(step, tongue)
+    except (CityError, AssertionError, TimeoutError) as error:
+        failure = str(error)
+    audit = _audit()
+    if as_json:
+        told = {
+            "held": failure is None and audit["kept"],
+            "failure": failure,
+            "steps": [asdict(step) for step in steps],
+            "audit": audit,
+        }
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=1))
+    else:
+        _close(failure, audit, tongue)
+    raise typer.Exit(0 if failure is None and audit["kept"] else 1)
+
+
+def _tell(step: Step, language: Language) -> None:
+    article = f"  [dim]{step.article[language]}[/dim]" if step.article else ""
+    _out.print(f"[bold]{step.number:>2}[/bold]  {step.title[language]}{article}")
+    for name, fen in step.amounts.items():
+        _out.print(f"      {name:<14} {format_yuan(fen):>14}")
+    for name, value in step.facts.items():
+        _out.print(f"      {name:<14} {value}", markup=False)
+
+
+def _audit() -> dict[str, object]:
+    """The audit in a process of its own: the story itself knows only the public API."""
+    done = subprocess.run(
+        [sys.executable, "-m", "suanwang.cli", "audit", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        told: dict[str, object] = json.loads(done.stdout)
+    except ValueError:
+        return {"kept": False, "findings": [], "failure": done.stderr.strip()[-2000:]}
+    return told
+
+
+def _close(failure: str | None, audit: dict[str, object], language: Language) -> None:
+    findings = audit["findings"]
+    checked = len(findings) if isinstance(findings, list) else 0
+    words = {
+        ("zh", True): f"审计：{checked} 项不变量全部成立。",
+        ("en", True): f"Audit: all {checked} invariants hold.",
+        ("zh", False): "审计：有不变量不成立，见 suanwang audit。",
+        ("en", False): "Audit: an invariant is broken, see suanwang audit.",
+    }
+    if failure is not None:
+        _out.print(f"[red]✗ {failure}[/red]")
+    _out.print(words[language, bool(audit["kept"])])
