@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from suanwang.cli.story.stage import Step
+from suanwang.cli.story.stage import Step, StoryBroken
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import Language
 
@@ -47,7 +47,7 @@ def story(
             steps.append(step)
             if not as_json:
                 _tell(step, tongue)
-    except (CityError, AssertionError, TimeoutError) as error:
+    except (CityError, StoryBroken, TimeoutError) as error:
         failure = str(error)
     audit = _audit()
     if as_json:

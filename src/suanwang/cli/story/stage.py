@@ -32,6 +32,16 @@ class Step:
     facts: dict[str, str] = field(default_factory=dict)
 
 
+class StoryBroken(Exception):
+    """A step did not hold; the message says which promise it was."""
+
+
+def must(holds: bool, promise: str) -> None:
+    """Stop the story where a promise does not hold."""
+    if not holds:
+        raise StoryBroken(promise)
+
+
 class Stage:
     """The city as the story's people reach it, each with a session of their own."""
 
