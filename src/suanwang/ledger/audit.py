@@ -196,6 +196,7 @@ def _find(name: str, promise: Words, count: str, broken: str, article: str = "")
     with connection.cursor() as cursor:
         cursor.execute(count)
         (checked,) = cursor.fetchone() or (0,)
+        checked = int(checked)  # SUM of bigint is numeric: a Decimal, which JSON does not know
         cursor.execute(f"{broken} LIMIT {SHOWN_MAX}")
         rows = [str(row[0]) for row in cursor.fetchall()]
     return Finding(name, promise, checked, rows, article)

@@ -10,12 +10,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from suanwang.cli.story.stage import Step, StoryBroken
+from suanwang.cli.story.words import shown
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import Language
 
-_out = Console(highlight=False)
+_out = Console(highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -66,10 +70,13 @@ def story(
 def _tell(step: Step, language: Language) -> None:
     article = f"  [dim]{step.article[language]}[/dim]" if step.article else ""
     _out.print(f"[bold]{step.number:>2}[/bold]  {step.title[language]}{article}")
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(min_width=14)
     for name, fen in step.amounts.items():
-        _out.print(f"      {name:<14} {format_yuan(fen):>14}")
+        rows.add_row(shown(name, language), format_yuan(fen))
     for name, value in step.facts.items():
-        _out.print(f"      {name:<14} {value}", markup=False)
+        rows.add_row(shown(name, language), Text(value))
+    _out.print(Padding(rows, (0, 0, 0, 4)))
 
 
 def _audit() -> dict[str, object]:
