@@ -16,7 +16,9 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Model
 
 from suanwang.jobs.models import AgentNonce, Attempt, Job, JobEvent, JobFile, JobLog
+from suanwang.ledger import chart
 from suanwang.ledger.credit import set_credit_limit
+from suanwang.ledger.models import Account, Transfer
 from suanwang.metering import models as metering
 from suanwang.people import services
 from suanwang.people.models import Duty, Member, Organisation, Person, SignInFailure
@@ -107,6 +109,8 @@ def _side(name: str) -> Side:
     keep["colleague"] = joined.memberships.get()
     operator = office(OrganisationKind.OPERATOR, Role.OPERATOR)
     set_credit_limit(owner.organisation, amount, actor=operator, at=AT)
+    keep["account"] = Account.objects.get(pk=chart.spend(owner.organisation.pk).id)
+    keep["transfer"] = Transfer.objects.get(credit_account=keep["account"].pk)
     for key_of, title in ((owner, mark), (provider, own)):
         key, _ = services.create_api_key(title, expires_at=AT + YEAR, actor=viewer(key_of), at=AT)
         keep[f"key_{title[4]}"] = key

@@ -104,6 +104,8 @@ PARAMETERS: dict[str, str] = {
     "cluster_id": "cluster",
     "agent_id": "agent",
     "code": "centre",
+    "account_id": "account",
+    "transfer_id": "transfer",
 }
 """Which thing of a side stands for a parameter of an address."""
 
