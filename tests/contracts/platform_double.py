@@ -67,6 +67,8 @@ class PlatformDouble:
         self.forged: list[str] = []
         self.fault: Fault | None = None
         self.lose_answers_to: set[str] = set()
+        self.ahead = timedelta(0)
+        self.told_the_time = 0
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
         self.come_up()
@@ -97,6 +99,9 @@ class PlatformDouble:
             self._server = None
             with self.lock:
                 self.lock.notify_all()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
     @property
     def away(self) -> bool:
@@ -144,7 +149,7 @@ class PlatformDouble:
 
     def report(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.reports.append(body)
-        return 200, {"server_time": _now()}
+        return 200, {"server_time": self.now().isoformat()}
 
     def poll(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         deadline = time.monotonic() + body["wait_seconds"]
@@ -155,7 +160,7 @@ class PlatformDouble:
                 if leases or cancel or left <= 0 or self.away:
                     break
                 self.lock.wait(left)
-        return 200, {"leases": leases, "cancel": cancel, "server_time": _now()}
+        return 200, {"leases": leases, "cancel": cancel, "server_time": self.now().isoformat()}
 
     def _orders(self, running: set[str]) -> tuple[list[dict[str, Any]], list[str]]:
         leases, cancel = [], []
@@ -166,7 +171,7 @@ class PlatformDouble:
                 cancel.append(attempt)
             elif attempt not in running and not told.events and not told.void:
                 told.handed_out += 1
-                expires = datetime.now(UTC) + told.expires_in
+                expires = self.now() + told.expires_in
                 leases.append(
                     {
                         "attempt_id": attempt,
@@ -260,8 +265,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         refusal = self._doubt(path, body)
         if refusal is not None:
-            double.forged.append(f"{path}: {refusal}")
-            self._send(401, json.dumps({"code": refusal}).encode())
+            if refusal == "request_time_wrong":
+                double.told_the_time += 1
+            else:
+                double.forged.append(f"{path}: {refusal}")
+            problem = {"code": refusal, "facts": {"server_time": double.now().isoformat()}}
+            self._send(403, json.dumps(problem).encode())
             return
         status, answer = self._do(path, body)
         with double.lock:
@@ -278,8 +287,8 @@ class _Handler(BaseHTTPRequestHandler):
         key = json.loads(body)["public_key"] if path == "enrol" else double.public_key
         if not verify_request(key, headers, self.command, self.path, body):
             return "signature_wrong"
-        if abs(int(headers["Suanwang-Timestamp"]) - time.time()) > 300:
-            return "timestamp_stale"
+        if abs(int(headers["Suanwang-Timestamp"]) - double.now().timestamp()) > 300:
+            return "request_time_wrong"
         if headers["Suanwang-Nonce"] in double.nonces:
             return "replayed"
         double.nonces.add(headers["Suanwang-Nonce"])
@@ -320,7 +329,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +278,37 @@ def test_an_attempt_the_platform_gave_up_is_stopped_and_not_billed(
     until(lambda: "attempts      0 open" in agent.command("status").stdout)
     assert platform.told[attempt].states[-1] == "running"
     assert platform.used(attempt) == {}
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_wrong_clock_is_put_right_by_the_platforms(
+    agent: AgentProcess, platform: PlatformDouble, hours: int
+) -> None:
+    platform.ahead = timedelta(hours=hours)
+    attempt = platform.lease(job("true"))
+    agent.start()
+    platform.until_ended(attempt)
+    assert platform.told_the_time >= 1
+    assert platform.told[attempt].states[-1] == "succeeded"
+    platform.until(lambda: len(platform.used(attempt)) == 2)
+    for moment in (platform.usage[0]["ended_at"], platform.told[attempt].events[-1]["at"]):
+        assert abs(datetime.fromisoformat(moment) - platform.now()) < timedelta(minutes=1)
+
+
+def test_usage_that_a_restored_platform_no_longer_has_is_sent_again(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    agent.start()
+    for number in range(3):
+        attempt = platform.lease(job("true"))
+        platform.until(lambda count=2 * number + 2: len(platform.usage) == count)
+    with platform.lock:
+        sent = [*platform.usage]
+        del platform.usage[1:]
+    attempt = platform.lease(job("true"))
+    platform.until(lambda: len(platform.usage) == 8)
+    assert platform.usage[:6] == sent
+    assert len(platform.used(attempt)) == 2
 
 
 def test_a_lease_that_ran_out_is_not_started(agent: AgentProcess, platform: PlatformDouble) -> None:

@@ -110,7 +110,7 @@ class Keeper:
         try:
             for row in attempts:
                 if row.phase == "leased":
-                    self._start(row)
+                    self._try_to_start(row)
             self.look()
         except EngineUnavailable as error:
             log.warning("the engine does not answer: %s", error)
@@ -120,6 +120,13 @@ class Keeper:
         running = [row for row in self._spool.open_attempts() if row.phase == "submitted"]
         self._stop([row for row in running if row.cancel and not row.cancel_sent])
         self._observe(running)
+
+    def _try_to_start(self, row: AttemptRow) -> None:
+        """A full disk keeps one job from starting; it must not keep others from being seen."""
+        try:
+            self._start(row)
+        except OSError as error:
+            log.error("%s cannot be started yet: %s", row.attempt_id, error)
 
     def _start(self, row: AttemptRow) -> None:
         attempt = row.attempt_id

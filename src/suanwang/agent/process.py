@@ -7,6 +7,7 @@ import os
 import queue
 import random
 import select
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ _WAIT_SECONDS = 20
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 8
 _REMEMBERED = timedelta(days=30)
+_PASSING = (PlatformUnavailable, PlatformRefused, EngineUnavailable, OSError, sqlite3.Error)
+"""What keeps something from being done now and may not the next time."""
 
 
 class Backoff:
@@ -89,6 +92,7 @@ class Agent:
         self._door = Door({}, [])
         self._report_at = self._deliver_at = 0.0
         self._report_backoff, self._deliver_backoff = Backoff(), Backoff()
+        self._trouble = Backoff(most_seconds=10.0)
 
     def stop(self) -> None:
         """Ask the agent to end; safe from a signal handler."""
@@ -196,6 +200,10 @@ class Agent:
                 log.warning("the platform does not answer, again in %.0f s: %s", wait, error)
                 self._stopping.wait(wait)
                 continue
+            except Exception:  # this thread must not end while the agent lives
+                log.exception("a poll failed")
+                self._stopping.wait(backoff.failed())
+                continue
             if backoff.worked():
                 self._report_at = self._deliver_at = 0.0
                 log.info("the platform answers again")
@@ -220,7 +228,7 @@ class Agent:
             for _ in range(3):
                 if not self._delivery.round():
                     break
-        except (PlatformUnavailable, PlatformRefused, EngineUnavailable, OSError) as error:
+        except _PASSING as error:
             log.warning("the rest is delivered next time: %s", error)
         self._spool.close()
         self._client.close()
