@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
     policy = typer.Typer(no_args_is_help=True, help="The policy as rules: decide, check, print.")
     policy.command("list")(list_)
     policy.command("print")(print_)
-    for command in (check, decide, prove, publish):
+    for command in (check, decide, prove, mutate, publish):
         policy.command()(command)
     app.add_typer(policy, name="policy")
 
@@ -148,6 +148,33 @@ def prove(
             failed += 1
             typer.echo(f"    {proof.verdict} {json.dumps(dict(proof.counterexample))}")
     raise typer.Exit(code=1 if failed else 0)
+
+
+def mutate(
+    package: Package_,
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
+) -> None:
+    """Make every small slip in turn; print the share that a case or a proof catches."""
+    from collections import Counter
+
+    from suanwang import policy
+    from suanwang.policy.mutate import mutate as slips
+
+    wanted = policy.load(folder_of(package))
+    made: Counter[str] = Counter()
+    caught: Counter[str] = Counter()
+    for judged in slips(wanted, _day_of(wanted, on)):
+        kind = judged.mutant.kind
+        made[kind] += 1
+        caught[kind] += bool(judged.caught_by)
+        if not judged.caught_by:
+            place = ".".join(map(str, judged.mutant.path))
+            typer.echo(f"✗ {kind}  {place}: {judged.mutant.before} → {judged.mutant.after}")
+    for kind, count in made.most_common():
+        typer.echo(f"{kind:<18} {caught[kind]:>4} / {count}")
+    total = caught.total() / max(1, made.total())
+    typer.echo(f"{caught.total()} / {made.total()} = {total:.1%}")
+    raise typer.Exit(code=0 if caught.total() == made.total() else 1)
 
 
 def publish(

@@ -62,7 +62,8 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
     policy.maybe("note")
     policy.closed()
     _check_validity(package, mistakes)
-    _check_articles(document, package, mistakes)
+    for part in content:
+        _check_articles(content[part], package, mistakes, (part,))
     _check_units(package, mistakes)
     return package
 
@@ -153,7 +154,7 @@ def _check_validity(package: Package, mistakes: Mistakes) -> None:
         mistakes.note(("policy",), "policy_validity_reversed", first=day, last=last)
 
 
-def _check_articles(part: Any, package: Package, mistakes: Mistakes, path: Path = ()) -> None:
+def _check_articles(part: Any, package: Package, mistakes: Mistakes, path: Path) -> None:
     """Everything that names an article must name one of the policy's."""
     if isinstance(part, dict):
         if isinstance(part.get("article"), str) and part["article"] not in package.articles:

@@ -8,10 +8,11 @@ from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
+from suanwang.core.errors import Refused
 from suanwang.policy.language.compile import Value
 from suanwang.policy.language.types import BOOL, DATE, DIVISION, Type, parse_unit
 from suanwang.policy.parts import Fact, Series, Version
-from suanwang.policy.reader import Reader
+from suanwang.policy.reader import Mistakes, Reader
 
 FEN_MOST = Fraction(10**15)
 """No single amount of a case is larger; columns of such amounts still fit 64 bits."""
@@ -58,7 +59,8 @@ def read_series(name: str, entry: Reader, facts: Mapping[str, Fact]) -> Series:
     if type_.kind == "choice":
         type_ = Type("choice", choices=tuple(readings))
     versions = [_version(value, type_) for value in entry.at("values").items()]
-    if type_.kind in ("number", "table") and all(_whole(version.value) for version in versions):
+    counted = type_.kind in ("number", "table") and type_.unit  # a ratio may always be a fraction
+    if counted and all(_whole(version.value) for version in versions):
         type_ = replace(type_, decimals=0)
     for earlier, later in pairwise(versions):
         if later.since <= earlier.since:
@@ -78,6 +80,18 @@ def read_series(name: str, entry: Reader, facts: Mapping[str, Fact]) -> Series:
     )
     entry.closed()
     return series
+
+
+def assume(series: Series, value: object) -> Series:
+    """The series with one value for ever. Refuses ``policy_value_wrong``."""
+    mistakes = Mistakes({(): series.name})
+    read = _value(Reader(value, (), mistakes), series.type)
+    if mistakes.found or (series.type.decimals == 0 and counts(series) and not _whole(read)):
+        raise Refused(
+            "policy_value_wrong", parameter=series.name, expected=series.type.shown, found=value
+        )
+    version = Version(date.min, None, read, "default", "assumed")
+    return replace(series, versions=(version,))
 
 
 def _parameter_type(entry: Reader, facts: Mapping[str, Fact]) -> tuple[Type, str]:
@@ -136,6 +150,11 @@ def _value(entry: Reader, type_: Type) -> Value:
                 entry.wrong("policy_values_out_of_order", name="table", since=rows)
             return tuple(rows)
     return entry.exact()
+
+
+def counts(series: Series) -> bool:
+    """Whether a parameter is a figure or a table of figures."""
+    return series.type.kind in ("number", "table")
 
 
 def _whole(value: Value) -> bool:

@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from suanwang.core.errors import SuanwangError
@@ -39,11 +39,14 @@ class Case:
     unmet: tuple[str, ...]
     """Names of exactly the conditions that fail; none means eligible."""
     path: Path
+    assumed: Mapping[str, object] = field(default_factory=dict)
+    """Parameters with another value than the package gives them."""
 
     def outcome(self, package: Package) -> str:
         """What comes out, as one comparable text; a refusal is an outcome as well."""
         try:
-            amount_fen, unmet = verdict(package, self.measure, self.facts, self.on)
+            assumed = package.assuming(self.assumed) if self.assumed else package
+            amount_fen, unmet = verdict(assumed, self.measure, self.facts, self.on)
         except SuanwangError as refused:
             return f"refused {refused.code}"
         return _outcome(amount_fen, unmet)
@@ -54,16 +57,63 @@ class Case:
         return _outcome(self.amount_fen, self.unmet)
 
 
+@dataclass(frozen=True, slots=True)
+class SplitCase:
+    """Who must bear what of an amount in a division."""
+
+    name: str
+    division: str
+    on: date
+    amount_fen: int
+    expected: str
+    path: Path
+
+    def outcome(self, package: Package) -> str:
+        """What comes out, as one comparable text."""
+        try:
+            split = package.split(self.division, self.amount_fen, self.on)
+        except SuanwangError as refused:
+            return "outside" if refused.code == "policy_division_not_in_scope" else str(refused)
+        if split.status == "to_confirm":
+            return "to_confirm"
+        return _parts({share.level: share.amount_fen for share in split.shares})
+
+
+AnyCase = Case | SplitCase
+
+
 def read_cases(package: Package, mistakes: Mistakes) -> list[Case]:
+    """The cases of the measures of a package."""
+    return [case for case in read_all_cases(package, mistakes) if isinstance(case, Case)]
+
+
+def read_all_cases(package: Package, mistakes: Mistakes) -> list[AnyCase]:
     """The cases of a package, tables of values written out one by one."""
     cases: dict[str, Case] = {}
-    every: list[Case] = []
+    every: list[AnyCase] = []
     for entry in Reader(package.document.get("cases"), ("cases",), mistakes).items():
+        if entry.has("split"):
+            every.extend(_splits(entry))
+            entry.closed()
+            continue
         for case in _read(entry, cases, package):
             every.append(case)
             cases.setdefault(entry.at("name").text(), case)
         entry.closed()
     return every
+
+
+def _splits(entry: Reader) -> Iterator[SplitCase]:
+    gives = entry.at("gives")
+    expected = gives.text() if isinstance(gives.value, str) else _parts(dict(gives.value or {}))
+    name, on = entry.at("name").text(), entry.at("on").day()
+    amount_fen = int(entry.at("amount_fen").exact())
+    for code in entry.at("split").texts():
+        yield SplitCase(f"{name}: {code}", code, on, amount_fen, expected, entry.path)
+
+
+def _parts(parts: Mapping[str, object]) -> str:
+    return ", ".join(f"{level} {fen}" for level, fen in sorted(parts.items()))
 
 
 def _read(entry: Reader, known: Mapping[str, Case], package: Package) -> Iterator[Case]:
@@ -82,18 +132,24 @@ def _read(entry: Reader, known: Mapping[str, Case], package: Package) -> Iterato
     if measure in package.measures:
         wanted = package.measures[measure].facts
         facts = {fact: value for fact, value in facts.items() if fact in wanted}
+    assumed = dict(model.assumed) if model else {}
+    for parameter, other in entry.named("assume"):
+        if parameter not in package.parameters:
+            other.wrong("policy_name_unknown", name=parameter)
+            return
+        assumed[parameter] = other.value
     day = entry.maybe("on")
     on = day.day() if day else model.on if model else entry.at("on").day()
     if vary := entry.maybe("vary"):
         for value, gives in entry.named("gives"):
             varied = {**facts, vary.text(): _plain(package, vary.text(), value)}
             amount, unmet = _expected(gives)
-            yield Case(f"{name}: {value}", measure, on, varied, amount, unmet, gives.path)
+            yield Case(f"{name}: {value}", measure, on, varied, amount, unmet, gives.path, assumed)
         return
     unmet = entry.at("unmet").texts() if entry.has("unmet") else ()
     entry.maybe("unmet")
     amount = 0 if unmet else int(entry.at("amount_fen").exact())
-    yield Case(name, measure, on, facts, amount, unmet, entry.path)
+    yield Case(name, measure, on, facts, amount, unmet, entry.path, assumed)
 
 
 def _expected(gives: Reader) -> tuple[int, tuple[str, ...]]:

@@ -8,10 +8,11 @@ nobody follows, a row outside the table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from suanwang.policy.cases import Case, read_cases
+from suanwang.policy.cases import AnyCase, Case, read_all_cases
 from suanwang.policy.loader import open_package
 from suanwang.policy.package import Package
 from suanwang.policy.reader import Mistake, Mistakes
@@ -22,15 +23,16 @@ def check(folder: Path) -> tuple[Package | None, list[Mistake]]:
     package, mistakes = open_package(folder)
     if package is None:
         return None, mistakes.found
-    cases = read_cases(package, mistakes)
+    every = read_all_cases(package, mistakes)
+    cases = [case for case in every if isinstance(case, Case)]
     if not mistakes.found:
-        _check_cases(package, cases, mistakes)
+        _check_cases(package, every, mistakes)
         _check_parameters(package, mistakes)
         _check_inputs(package, cases, mistakes)
     return package, mistakes.found
 
 
-def _check_cases(package: Package, cases: Sequence[Case], mistakes: Mistakes) -> None:
+def _check_cases(package: Package, cases: Sequence[AnyCase], mistakes: Mistakes) -> None:
     for case in cases:
         found = case.outcome(package)
         if found != case.expected:
@@ -76,8 +78,7 @@ def _changes(package: Package, case: Case, fact: str) -> bool:
 
 
 def _but(case: Case, fact: str, value: object) -> Case:
-    facts = {**case.facts, fact: value}
-    return Case(case.name, case.measure, case.on, facts, case.amount_fen, case.unmet, case.path)
+    return replace(case, facts={**case.facts, fact: value})
 
 
 def _others(package: Package, name: str) -> Iterator[object]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
 from suanwang.core.errors import NotFound, Refused
+from suanwang.policy.build_parameters import assume
 from suanwang.policy.decision import Decision, decide
 from suanwang.policy.language import INTEGERS
 from suanwang.policy.language.compile import Value
@@ -141,6 +142,26 @@ class Package:
         """Every parameter's value on a day; those without one are left out."""
         versions = {name: series.on(on) for name, series in self.parameters.items()}
         return {name: version.value for name, version in versions.items() if version is not None}
+
+    def assuming(self, changes: Mapping[str, object]) -> Package:
+        """What if: the same package with other values of some parameters, for all its days.
+
+        Values are written as in a package: ``2/5``, ``true``, ``2027-01-25``, a code, a list.
+        Refuses ``policy_parameter_unknown`` and ``policy_value_wrong``.
+        """
+        parameters = dict(self.parameters)
+        for name, value in changes.items():
+            series = parameters.get(name)
+            if series is None:
+                raise NotFound("policy_parameter_unknown", parameter=name, policy=self.name)
+            parameters[name] = assume(series, value)
+        return replace(
+            self,
+            parameters=parameters,
+            content_hash=f"{self.content_hash} assuming {len(changes)}",
+            rules={},
+            _eras=[],
+        )
 
     def _day(self, parameter: str) -> date:
         value = self.parameters[parameter].versions[-1].value
