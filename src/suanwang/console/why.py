@@ -102,7 +102,9 @@ def reasons(decision: Json | None) -> Reasons | None:
             for one in decision["conditions"]
         ],
         defaults=[
-            Default(localised(one["label"]), shown_value(one["value"], one["name"]), one["source"])
+            Default(
+                localised(one["label"]), shown_parameter(one["name"], one["value"]), one["source"]
+            )
             for one in decision["unconfirmed"]
         ],
         policy=decision["policy"],
@@ -133,3 +135,22 @@ def shown_value(value: Any, name: str = "", *, money: bool = False) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(sorted(str(one) for one in value))
     return str(value)
+
+
+def shown_parameter(name: str, value: Any) -> str:
+    """A parameter's value in words where the policy has words for it."""
+    package = rulebook()
+    series = package.parameters.get(name) if package is not None else None
+    if package is None or series is None:
+        return shown_value(value, name)
+    words = {code: text for fact in package.facts.values() for code, text in fact.labels.items()}
+    words |= series.readings
+    if isinstance(value, list | tuple | set | frozenset):
+        named = {unit.code: unit.name for unit in package.divisions.values()}
+        return ", ".join(
+            localised((words | named).get(one, one)) for one in sorted(map(str, value))
+        )
+    if isinstance(value, str) and value in words:
+        return localised(words[value])
+    unit = f" {series.unit}" if series.unit and series.unit != "fen" else ""
+    return shown_value(value, name, money=series.unit == "fen") + unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from suanwang.console import words
@@ -33,7 +34,7 @@ ORGANISATIONS = Table[Organisation](
         Column(_("Kind"), lambda one: plain(words.word(words.KINDS, one.kind)), "kind"),
         Column(_("State"), lambda one: chip("organisation", one.status), "status"),
         Column(_("Credit code"), _code),
-        Column(_("Registered"), lambda one: moment(one.created_at), "created_at"),
+        Column(_("Registered on"), lambda one: moment(one.created_at), "created_at"),
         Column(
             _("Credit limit"), lambda one: amount(one.credit_limit_fen), "credit_limit_fen", True
         ),
@@ -100,6 +101,11 @@ def _actor(event: AuditEvent) -> Cell:
     return plain(str(event.person))
 
 
+def _verb(event: AuditEvent) -> Cell:
+    named = words.word(words.VERBS, event.verb)
+    return Cell(format_html('<span title="{}">{}</span>', event.verb, named), named)
+
+
 def _concerns(event: AuditEvent) -> Cell:
     concerns = event.concerns
     return plain(pick(concerns.name, concerns.name_en) if concerns else "", muted=concerns is None)
@@ -115,7 +121,7 @@ TRAIL = Table[AuditEvent](
     columns=(
         Column(_("When"), lambda one: moment(one.at), "at"),
         Column(_("Who"), _actor),
-        Column(_("What"), lambda one: Cell(one.verb, one.verb), "verb"),
+        Column(_("What"), _verb, "verb"),
         Column(_("Concerns"), _concerns),
         Column(_("Subject"), lambda one: plain(one.subject, muted=True)),
         Column(_("Facts"), _facts),

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from suanwang.console.rulebook import rulebook
 from suanwang.console.session import public
-from suanwang.console.why import localised, shown_value
+from suanwang.console.why import localised, shown_parameter
 from suanwang.core.clock import CITY_ZONE
 from suanwang.people.scope import Viewer
 from suanwang.policy import Package
@@ -66,8 +66,7 @@ def _parameters(package: Package) -> list[dict[str, Any]]:
         found.append(
             {
                 "label": localised(series.label),
-                "value": shown_value(version.value, name, money=series.unit == "fen"),
-                "unit": "" if series.unit == "fen" else series.unit,
+                "value": shown_parameter(name, version.value),
                 "article": _article(package, series.article),
                 "source": version.source,
                 "confirmed": version.status == "confirmed",
