@@ -11,9 +11,7 @@ from ninja import Query, Router, Status
 from suanwang.api.http import Page, Paging, language_of, page, viewer_of
 from suanwang.core.errors import NotFound
 from suanwang.core.refusals import explain
-from suanwang.metering.actors import organisation_of
 from suanwang.metering.csv_export import ROWS_AT_MOST, csv_answer, yuan
-from suanwang.people.models import Organisation
 from suanwang.people.services import require
 from suanwang.registry.models import DataCentre
 from suanwang.site import clock
@@ -63,7 +61,7 @@ def expected(request: HttpRequest, fee_fen: int, centre_id: UUID) -> Any:
     centre = DataCentre.objects.filter(pk=centre_id).first()
     if centre is None:
         raise NotFound("centre_not_found_for_voucher")
-    organisation = Organisation.objects.get(pk=organisation_of(viewer))
+    organisation = queries.own_organisation(viewer)
     found = queries.expected_reimbursement(
         organisation, max(0, min(fee_fen, 10**15)), centre, at=clock.now()
     )
@@ -100,7 +98,7 @@ def claimable_lines(request: HttpRequest) -> Any:
     """Paid lines of the own organisation that a claim could stand on now."""
     viewer = viewer_of(request)
     require(viewer, "claims.read")
-    return queries.claimable_lines(Organisation.objects.get(pk=organisation_of(viewer)))
+    return queries.claimable_lines(queries.own_organisation(viewer))
 
 
 @router.get("/claims", response=Page[schemas.ClaimOut])

@@ -13,6 +13,7 @@ from suanwang.core.errors import NotFound, SuanwangError
 from suanwang.ledger import chart
 from suanwang.ledger.models import Transfer
 from suanwang.ledger.queries import balance, balances
+from suanwang.metering.actors import organisation_of
 from suanwang.metering.models import Invoice, InvoiceLine
 from suanwang.metering.rules import city_day
 from suanwang.people.models import Organisation
@@ -64,6 +65,11 @@ def claim_lines(claim_id: UUID, viewer: Viewer) -> QuerySet[ClaimLine]:
         .filter(claim=parent)
         .select_related("invoice_line__invoice", "invoice_line__charge__usage")
     )
+
+
+def own_organisation(viewer: Viewer) -> Organisation:
+    """The organisation a viewer acts for."""
+    return visible(Organisation, viewer).get(pk=organisation_of(viewer))
 
 
 def numbers(vouchers: Collection[Voucher]) -> dict[UUID, Numbers]:

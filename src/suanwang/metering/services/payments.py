@@ -8,6 +8,7 @@ from uuid import uuid5
 from django.db import IntegrityError, transaction
 
 from suanwang.core.errors import NotAllowed, NotFound, Refused
+from suanwang.core.money import format_yuan
 from suanwang.ledger import chart
 from suanwang.ledger.services import create_accounts, post_or_refuse
 from suanwang.ledger.terms import Ledger, TransferSpec
@@ -108,7 +109,13 @@ def _check(
     invoice: Invoice, reference: str, amount_fen: int, paid_on: date, *, at: datetime
 ) -> None:
     if amount_fen != invoice.total_fen:
-        raise Refused("amount_differs", expected_fen=invoice.total_fen, amount_fen=amount_fen)
+        raise Refused(
+            "amount_differs",
+            expected=format_yuan(invoice.total_fen),
+            given=format_yuan(amount_fen),
+            expected_fen=invoice.total_fen,
+            amount_fen=amount_fen,
+        )
     if not reference or len(reference) > 80:
         raise Refused("payment_reference_missing")
     if paid_on > city_day(at):

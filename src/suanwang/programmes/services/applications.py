@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 
 from suanwang.core.errors import NotFound, Refused
-from suanwang.core.money import FEN_MAX
+from suanwang.core.money import FEN_MAX, format_yuan
 from suanwang.metering.actors import organisation_of, person_of
 from suanwang.metering.numbering import next_number
 from suanwang.metering.rules import city_day
@@ -43,7 +43,7 @@ def file_application(asked_fen: int, purpose: str, *, actor: Viewer, at: datetim
         )
     cap = fen(package, "voucher.unit_year_cap_fen", today)
     if not 0 < asked_fen <= min(cap, FEN_MAX):
-        raise Refused("asked_amount_impossible", cap_fen=cap)
+        raise Refused("asked_amount_impossible", cap=format_yuan(cap), cap_fen=cap)
     purpose = purpose.strip()
     if not purpose or len(purpose) > PURPOSE_AT_MOST:
         raise Refused("purpose_missing", limit=PURPOSE_AT_MOST)
@@ -84,7 +84,8 @@ def grant(
     require(actor, "applications.grant")
     application = _lock(application.pk)
     if not 0 < amount_fen <= application.asked_fen:
-        raise Refused("granted_amount_impossible", asked_fen=application.asked_fen)
+        asked = application.asked_fen
+        raise Refused("granted_amount_impossible", asked=format_yuan(asked), asked_fen=asked)
     voucher_id = uuid4()
     take_duty(
         vouchers.matter(voucher_id),

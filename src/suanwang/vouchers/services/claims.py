@@ -25,7 +25,7 @@ from suanwang.vouchers import queries
 from suanwang.vouchers.models import Claim, ClaimLine, Voucher
 from suanwang.vouchers.policy_in_force import archived, budget_year, policy_of
 from suanwang.vouchers.rules import FeeLine
-from suanwang.vouchers.services.entitlements import open_allowances
+from suanwang.vouchers.services.entitlements import left_of, open_allowances
 
 LINES_AT_MOST = 5000
 
@@ -142,7 +142,7 @@ def _reserve(claim: Claim, *, at: datetime) -> None:
         at=at,
     )
     if not result.good:
-        raise Refused("voucher_exhausted", left_fen=balance(account.id).available)
+        raise Refused("voucher_exhausted", **left_of(balance(account.id).available))
 
 
 @transaction.atomic
@@ -205,7 +205,7 @@ def _approve(claim: Claim, *, at: datetime) -> None:
     posted, counted = create_transfers(steps, at=at)
     if counted is TransferResult.EXCEEDS_CREDITS:
         raise Refused(
-            "unit_year_payment_cap_reached", year=year, left_fen=balance(allowance.id).available
+            "unit_year_payment_cap_reached", year=year, **left_of(balance(allowance.id).available)
         )
     if not (posted.good and counted.good):
         raise Refused("claim_not_posted", result=f"{posted}, {counted}")

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4, uuid5
 from django.db import transaction
 
 from suanwang.core.errors import Refused
+from suanwang.core.money import format_yuan
 from suanwang.ledger import chart
 from suanwang.ledger.models import Account, Transfer
 from suanwang.ledger.queries import balance, balances
@@ -56,6 +57,11 @@ def fund_pool(year: int, *, actor: Viewer | None, at: datetime) -> int:
         row = Account.objects.get(pk=pool.id)
         record(actor, "pool.fund", subject=row, concerns=None, at=at, year=year, amount_fen=amount)
     return balance(pool.id).available
+
+
+def left_of(fen: int) -> dict[str, object]:
+    """What is left, for people and for programs."""
+    return {"left": format_yuan(fen), "left_fen": fen}
 
 
 def open_allowances(package: Package, year: int, organisation: UUID, *, at: datetime) -> None:
@@ -176,10 +182,10 @@ def _draw(
         left = balance(pool.id)
         if not left.credits_posted:
             raise Refused("pool_not_funded", year=year)
-        raise Refused("pool_exhausted", year=year, left_fen=left.available)
+        raise Refused("pool_exhausted", year=year, **left_of(left.available))
     if from_allowance is TransferResult.EXCEEDS_CREDITS:
         left = balance(allowance.id)
-        raise Refused("unit_year_issue_cap_reached", year=year, left_fen=left.available)
+        raise Refused("unit_year_issue_cap_reached", year=year, **left_of(left.available))
     if not (from_pool.good and from_allowance.good):
         raise Refused("grant_not_recorded", result=f"{from_pool}, {from_allowance}")
 
