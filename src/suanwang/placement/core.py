@@ -33,6 +33,14 @@ from suanwang.placement.terms import (
 )
 
 
+_PLACED = {
+    "cheapest": "placed_cheapest",
+    "fastest": "placed_fastest",
+    "greenest": "placed_greenest",
+    "balanced": "placed_balanced",
+}
+
+
 @dataclass(frozen=True)
 class _Reservation:
     """Where and when the first waiting job will start, and what it leaves there."""
@@ -173,7 +181,7 @@ def _choose(
         "cost_fen": -(-cost[chosen.id].numerator // cost[chosen.id].denominator),
         "grey_energy": f"{float(chosen.energy):.2f}",
     }
-    return chosen, Reason(f"placed_{ask.goal}", facts)
+    return chosen, Reason(_PLACED[ask.goal], facts)
 
 
 def _ratio(value: Fraction, least: Fraction) -> Fraction:

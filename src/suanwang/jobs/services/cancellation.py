@@ -42,7 +42,8 @@ def cancel(job: Job, *, actor: Viewer, at: datetime) -> Job:
         attempt.state, attempt.ended_at = Attempt.State.ABANDONED, at
         attempt.save(update_fields=["state", "ended_at"])
         state, attempt = "cancelled", None
-    move(job, state, "job_cancelled", {}, person=actor.person, at=at)
+    reason = "job_cancelling" if state == "cancelling" else "job_cancelled"
+    move(job, state, reason, {}, person=actor.person, at=at)
     if attempt is None:
         release_hold(job, at=at)
         effects.settle_soon()

@@ -124,7 +124,8 @@ def _go_on(attempt: Attempt, state: str, happened: datetime) -> None:
             return
         following = after(state_of(job), "start")
     if following != job.state:
-        move(job, following, f"job_{following}", {"node": attempt.node.name}, at=happened)
+        reason = "job_running" if following == "running" else "job_starting"
+        move(job, following, reason, {"node": attempt.node.name}, at=happened)
     else:
         job.save(update_fields=["started_at"])
 
