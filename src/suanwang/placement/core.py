@@ -32,7 +32,6 @@ from suanwang.placement.terms import (
     Wait,
 )
 
-
 _PLACED = {
     "cheapest": "placed_cheapest",
     "fastest": "placed_fastest",
