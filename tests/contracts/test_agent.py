@@ -20,6 +20,7 @@ import pytest
 
 from suanwang.core.jobspec import FileIn, JobSpec
 
+from .engine_benches import no_skip_in_ci
 from .platform_double import TOKEN, PlatformDouble
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -32,6 +33,8 @@ class AgentProcess:
         self.home = home
         self.platform = platform
         self.process: subprocess.Popen[bytes] | None = None
+        self.before: tuple[str, ...] = ()
+        """Words before the command, such as those that give it a small disk."""
         self.environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(SOURCE),
@@ -58,7 +61,7 @@ class AgentProcess:
         log = (self.home.parent / "agent.log").open("ab")
         words = ["agent", "run", "--home", str(self.home), *options]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "suanwang.cli", *words],
+            [*self.before, sys.executable, "-m", "suanwang.cli", *words],
             env=self.environment,
             stdout=log,
             stderr=log,
@@ -293,6 +296,36 @@ def test_a_wrong_clock_is_put_right_by_the_platforms(
     platform.until(lambda: len(platform.used(attempt)) == 2)
     for moment in (platform.usage[0]["ended_at"], platform.told[attempt].events[-1]["at"]):
         assert abs(datetime.fromisoformat(moment) - platform.now()) < timedelta(minutes=1)
+
+
+SMALL_DISK = """
+    mkdir "$0.kept" && cp -a "$0"/. "$0.kept" && mount -t tmpfs -o size=3m,mode=711 tmpfs "$0" &&
+    cp -a "$0.kept"/. "$0" && exec "$@"
+"""
+
+
+def test_a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost(
+    agent: AgentProcess, platform: PlatformDouble
+) -> None:
+    agent.before = ("unshare", "--mount", "sh", "-c", SMALL_DISK, str(agent.home))
+    if subprocess.run([*agent.before[:2], "true"], capture_output=True, check=False).returncode:
+        pytest.skip(no_skip_in_ci("only root may give the agent a small disk"))
+    agent.start()
+    runs = platform.lease(job("sleep 2; echo said"))
+    platform.until(lambda: "running" in platform.told[runs].states)
+    assert agent.process is not None
+    filler = Path(f"/proc/{agent.process.pid}/root{agent.home}/filler")
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    waits = platform.lease(job("echo later"))
+    until(lambda: "disk is full" in agent.log or "No space left" in agent.log)
+    assert agent.process.poll() is None
+    filler.unlink()
+    platform.until_ended(runs, waits, seconds=60)
+    assert platform.told[runs].states[-1] == "succeeded"
+    assert platform.told[waits].logs["stdout"] == b"later\n"
+    platform.until(lambda: len(platform.usage) == 4)
 
 
 def test_usage_that_a_restored_platform_no_longer_has_is_sent_again(

@@ -125,8 +125,13 @@ class Agent:
                 self._report()
             if time.monotonic() >= self._deliver_at:
                 more = self._deliver()
-        except OSError as error:  # a full disk, for one: nothing acknowledged is lost by waiting
+            self._trouble.worked()
+        except (OSError, sqlite3.Error) as error:  # a full disk, say: by waiting nothing is lost
             log.error("this machine fails us: %s", error)
+            self._stopping.wait(self._trouble.failed())
+        except Exception:  # whatever it is, jobs that run must go on being seen
+            log.exception("a round failed")
+            self._stopping.wait(self._trouble.failed())
         if not more:
             self._wake.wait(_ROUND_SECONDS)
             self._wake.clear()
@@ -137,10 +142,12 @@ class Agent:
                 orders = self._orders.get_nowait()
             except queue.Empty:
                 return
-            self._keeper.take_cancels([str(one) for one in orders.cancel])
-            self._keeper.take_leases(orders.leases)
-            self._show_door()
-            self._taken.set()
+            try:
+                self._keeper.take_cancels([str(one) for one in orders.cancel])
+                self._keeper.take_leases(orders.leases)
+                self._show_door()
+            finally:  # what could not be written down the platform says again
+                self._taken.set()
 
     def _show_door(self) -> None:
         running = [row.attempt_id for row in self._spool.open_attempts()]

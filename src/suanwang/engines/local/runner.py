@@ -250,6 +250,8 @@ class Runner:
         else:
             status.state = "failed" if status.exit_code else "succeeded"
             status.reason = "memory_limit_met" if oom else status.reason
+        if not status.reason and any(stream.lost for stream in self.streams.values()):
+            status.reason = "output_lost"
         if self.group is not None:
             self.group.remove()
         for _ in range(600):

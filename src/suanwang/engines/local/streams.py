@@ -19,6 +19,8 @@ class BoundedStream:
         os.set_blocking(read_end, False)
         self.read_end: int | None = read_end
         self.truncated = False
+        self.lost = False
+        """Something could not be written: there is not even a note of it in the file."""
         self._note = f"\n[suanwang] more than {bytes_max} bytes; the rest was dropped\n".encode()
         self._left = max(bytes_max - len(self._note), 0)
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -51,7 +53,7 @@ class BoundedStream:
             if over:
                 self._write(self._note)
         except OSError:  # the disk is full: the job's own output is what may be lost
-            over = True
+            over = self.lost = True
         self.truncated = over
 
     def _write(self, data: bytes) -> None:
