@@ -65,6 +65,13 @@ def resolve(request: HttpRequest, problem_id: int, payload: schemas.ResolutionIn
     )
 
 
+@router.get("/unsettled-jobs", response=Page[schemas.UnsettledOut])
+def unsettled(request: HttpRequest, paging: Query[Paging]) -> Any:
+    """Ended jobs whose account is open: usage missing or unrated, or charges beyond the budget."""
+    found = queries.unsettled(viewer_of(request))
+    return page(found, cursor=paging.cursor, limit=paging.limit, order=("-submitted_at", "pk"))
+
+
 @router.get("/invoices", response=Page[schemas.InvoiceOut])
 def invoices(
     request: HttpRequest, paging: Query[Paging], status: Literal["issued", "paid"] | None = None

@@ -116,7 +116,8 @@ def rating_problem(problem_id: int, viewer: Viewer) -> RatingProblem:
 def unsettled(viewer: Viewer) -> QuerySet[Job]:
     """Ended jobs whose account is still open: usage missing, unrated, or beyond the budget."""
     require(viewer, "metering.read")
-    return visible(Job, viewer).filter(state__in=Job.ENDED, settlement=None)
+    rows = visible(Job, viewer).filter(state__in=Job.ENDED, settlement=None)
+    return rows.annotate(charged_fen=Sum("charges__amount_fen", default=0))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,19 @@ class RatingProblemOut(Schema):
     reason: str
 
 
+class UnsettledOut(Schema):
+    """An ended job whose account is still open."""
+
+    id: UUID
+    organisation_id: UUID
+    name: str
+    state: str
+    estimate_fen: int
+    charged_fen: int
+    submitted_at: datetime
+    ended_at: datetime | None
+
+
 class ResolutionIn(In):
     resolution: Literal["agreed", "written_off"]
     amount_fen: int = Field(0, ge=0, le=10**15)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet, Sum
@@ -185,16 +185,24 @@ def lines_of(organisation: Organisation, ids: Collection[UUID]) -> dict[UUID, In
 
 
 def claimable_lines(organisation: Organisation, package: Package | None = None) -> list[FeeLine]:
-    """Lines of paid invoices, of local centres, used inside the validity, under no live claim."""
+    """Lines of paid invoices, of local centres, used inside the validity, under no live claim.
+
+    The oldest first, and at most as many as one claim takes.
+    """
     package = package or in_force()
     rows = _with_details(
         InvoiceLine.objects.filter(
             invoice__organisation=organisation,
             invoice__status=Invoice.Status.PAID,
             charge__usage__attempt__cluster__centre__is_local_platform=True,
+            charge__usage__ended_at__gte=rules.day_begins(package.valid_from),
+            charge__usage__started_at__lt=rules.day_begins(package.valid_to + timedelta(days=1)),
         )
     ).exclude(_live_claim())
-    lines = [fee_line(row, package) for row in rows.order_by("invoice__number", "position")]
+    lines = [
+        fee_line(row, package)
+        for row in rows.order_by("invoice__number", "position")[: rules.LINES_AT_MOST]
+    ]
     return [line for line in lines if line.fee_fen]
 
 

@@ -12,6 +12,9 @@ from suanwang.core.clock import CITY_ZONE
 from suanwang.core.money import Fen
 from suanwang.metering.rules import fee_inside
 
+LINES_AT_MOST = 5000
+"""One claim stands on at most so many lines."""
+
 
 class Numbers(NamedTuple):
     """What became of a voucher's face value, in fen. The four parts always add up to it."""

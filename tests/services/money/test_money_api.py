@@ -215,6 +215,8 @@ def test_the_operators_inbox_over_http(bare_city):
     [problem] = ok(operator.get("/rating-problems"))["items"]
     assert problem["code"] == "price_unknown"
     refused(Caller(city.people["owner"]).get("/rating-problems"), 403, "permission_missing")
+    [waiting] = ok(operator.get("/unsettled-jobs"))["items"]
+    assert (waiting["id"], waiting["charged_fen"]) == (str(job.pk), 0)
     address = f"/rating-problems/{problem['id']}/resolution"
     charge = ok(
         operator.post(address, {"resolution": "agreed", "amount_fen": 7, "reason": "双方确认"})

@@ -24,10 +24,8 @@ from suanwang.vouchers import facts as facts_of
 from suanwang.vouchers import queries
 from suanwang.vouchers.models import Claim, ClaimLine, Voucher
 from suanwang.vouchers.policy_in_force import archived, budget_year, policy_of
-from suanwang.vouchers.rules import FeeLine
+from suanwang.vouchers.rules import LINES_AT_MOST, FeeLine
 from suanwang.vouchers.services.entitlements import left_of, open_allowances
-
-LINES_AT_MOST = 5000
 
 
 def matter(voucher_id: UUID) -> str:
