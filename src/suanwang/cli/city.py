@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the city's commands."""
-    for command in (up, down, status, check, web, worker, dispatcher):
+    for command in (up, down, status, check, backup, restore, prepare, web, worker, dispatcher):
         app.command()(command)
 
 
@@ -83,6 +82,50 @@ def check() -> None:
     raise typer.Exit(1 if broken else 0)
 
 
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; it must not exist.")],
+) -> None:
+    """Write the running city, database and keys, to one file. Keep it as secret as the keys."""
+    from suanwang.site import clock
+    from suanwang.site.backup import BackupError
+    from suanwang.site.backup import backup as write
+
+    try:
+        write(_valid_settings(), file.resolve(), at=clock.now())
+    except BackupError as error:
+        typer.echo(f"suanwang: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{file}: {file.stat().st_size // 1024} KiB")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What backup wrote.", exists=True, dir_okay=False)],
+) -> None:
+    """Fill a new SUANWANG_HOME (or an empty external database) from a backup; then: up."""
+    from suanwang.site.backup import BackupError
+    from suanwang.site.backup import restore as read
+    from suanwang.site.postgres import PostgresError
+
+    try:
+        about = read(_valid_settings(), file.resolve())
+    except (BackupError, PostgresError) as error:
+        typer.echo(f"suanwang: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"restored the city of {about['at']} (suanwang {about['suanwang']})")
+
+
+def prepare() -> None:
+    """Bring the database up to this version without starting the city, for several machines."""
+    from suanwang.site import bootstrap
+
+    city = _valid_settings()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
+    import django
+
+    django.setup()
+    bootstrap.prepare(city, demo=False, say=_say)
+
+
 def web() -> None:
     """Run one web process alone."""
     from suanwang.site.web import main
@@ -98,10 +141,7 @@ def worker() -> None:
 
 
 def dispatcher() -> None:
-    """Run one dispatcher alone; of several, one works at a time."""
-    if importlib.util.find_spec("suanwang.jobs.dispatcher") is None:
-        typer.echo("suanwang: this version has no dispatcher", err=True)
-        raise typer.Exit(1)
+    """Run one dispatcher alone; there may be several."""
     from suanwang.site import logs
     from suanwang.site.settings import settings
 
@@ -110,6 +150,8 @@ def dispatcher() -> None:
     import django
 
     django.setup()
+    from suanwang.jobs.dispatcher import main as run
+
     stop = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
@@ -117,7 +159,7 @@ def dispatcher() -> None:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
-    importlib.import_module("suanwang.jobs.dispatcher").main(stop)
+    run(stop)
 
 
 def _say(line: str) -> None:

@@ -7,8 +7,6 @@ Every step is one transaction and safe to repeat, so an interrupted start is sim
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -30,7 +28,7 @@ def prepare(city: Settings, *, demo: bool, say: Say) -> None:
     _load_catalogues(city)
     shown = _demo_sign_ins(say) if demo else []
     address = f"http://{city.host}:{city.port}"
-    made = open_builtin(home, address, at=clock.now())
+    made = open_builtin(home, address, centre=city.builtin_centre, at=clock.now())
     if made:
         _keep_sign_ins(home, made)
     welcome = []
@@ -69,11 +67,9 @@ def _load_catalogues(city: Settings) -> None:
 
 def _demo_sign_ins(say: Say) -> list[tuple[str, str, str]]:
     """Load the demo if the city is empty; who can sign in if this is a demo city."""
-    if importlib.util.find_spec("suanwang.site.demo.calendar") is None:
-        return []
     from suanwang.people.models import Person
+    from suanwang.site import demo
 
-    demo = importlib.import_module("suanwang.site.demo")
     loaded = demo.load(_Bar(say))
     names = [sign_in.username for sign_in in demo.sign_ins()]
     if not loaded and Person.objects.filter(username__in=names).count() < len(names):

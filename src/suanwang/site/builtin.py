@@ -36,15 +36,20 @@ def beginnings() -> dict[str, Any]:
     return read
 
 
-def open_builtin(home: Path, address: str, *, at: datetime) -> list[tuple[str, str]]:
+def open_builtin(
+    home: Path, address: str, *, centre: bool = True, at: datetime
+) -> list[tuple[str, str]]:
     """See that operator, centre and agent exist; returns the sign-ins it had to make.
 
-    Safe to repeat: at every start it only tells the agent where the city answers now.
+    Safe to repeat: at every start it only tells the agent where the city answers now. A city
+    that wants no ``centre`` of its own gets its operator alone.
     """
     place = Home(home / "agent")
     with transaction.atomic():
         made: list[tuple[str, str]] = []
         operator = _operator(made, at=at)
+        if not centre:
+            return made
         provider = _provider(made, at=at)
         cluster = _cluster(provider, operator, at=at)
         agent = _agent(place, cluster, provider, at=at)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+
+from suanwang.site.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -16,35 +16,19 @@ class Role:
 
     name: str
     command: tuple[str, ...]
-    module: str
-    """The module that does the work; without it the role is not there yet."""
     dies_by: signal.Signals = signal.SIGKILL
     """What it gets when the supervisor is killed. With PostgreSQL going at the same moment,
     asking nicely only makes an orphan that waits for a database."""
 
-    def available(self) -> bool:
-        """Whether its code is installed."""
-        try:
-            return importlib.util.find_spec(self.module) is not None
-        except ModuleNotFoundError:
-            return False
 
-
-def roles(home: Path) -> list[Role]:
+def roles(city: Settings) -> list[Role]:
     """The city's own processes, in the order they start; they stop in the opposite one."""
     suanwang = (sys.executable, "-P", "-m", "suanwang.cli")
-    return [
-        Role("web", (*suanwang, "web"), "suanwang.site.web"),
-        Role("worker", (*suanwang, "worker"), "suanwang.site.worker"),
-        Role("dispatcher", (*suanwang, "dispatcher"), "suanwang.jobs.dispatcher"),
-        Role(
-            "agent",
-            (
-                *(*suanwang, "agent", "run", "--home", str(home / "agent")),
-                # Stopping the city stops its own centre: nothing is left running.
-                *("--stop-jobs", "--tied-to", str(os.getpid())),
-            ),
-            "suanwang.cli.agent",
-            signal.SIGTERM,  # it ends its jobs first
-        ),
-    ]
+    found = [Role(name, (*suanwang, name)) for name in ("web", "worker", "dispatcher")]
+    if city.builtin_centre:
+        home = str(city.home.resolve() / "agent")
+        # Stopping the city stops its own centre: nothing is left running.
+        tied = ("--stop-jobs", "--tied-to", str(os.getpid()))
+        run = (*suanwang, "agent", "run", "--home", home, *tied)
+        found.append(Role("agent", run, signal.SIGTERM))  # it ends its jobs first
+    return found

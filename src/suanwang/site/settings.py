@@ -55,6 +55,9 @@ class Settings(BaseSettings):
         repr=False,
         description="The bearer token /metrics asks for; in production it answers to none other.",
     )
+    builtin_centre: bool = Field(
+        default=True, description="Offer this machine as a small centre of its own."
+    )
     web_threads: int = Field(default=16, ge=1, le=256)
     log_format: Literal["text", "json"] = "text"
 

@@ -153,9 +153,7 @@ class Supervisor:
             self._start_database()
         self._state.postgresql = postgres.server_version(self.settings.dsn())
         self._prepare()
-        self._children = [
-            Child(role, self._folder) for role in roles(self.home) if role.available()
-        ]
+        self._children = [Child(role, self._folder) for role in roles(self.settings)]
         self.say("starting " + ", ".join(child.role.name for child in self._children))
         for child in self._children:
             child.start()
