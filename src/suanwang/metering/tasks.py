@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from suanwang.core.errors import Unavailable
 from suanwang.metering import services
+from suanwang.metering.models import ChannelPayment
 from suanwang.site import clock
 
 _ROUNDS_AT_MOST = 100
@@ -29,7 +32,12 @@ def issue_monthly_invoices(timestamp: int | None = None) -> None:
     services.issue_all(at=clock.now())
 
 
-@app.task(name="metering.confirm_channel_payment", queue="money", retry=10)
+_ASK_AGAIN = RetryStrategy(max_attempts=60, wait=5, linear_wait=5)
+
+
+@app.task(name="metering.confirm_channel_payment", queue="money", retry=_ASK_AGAIN)
 def confirm_channel_payment(reference: str) -> None:
-    """Ask the channel how a payment ended."""
-    services.confirm_channel_payment(reference, at=clock.now())
+    """Ask the channel how a payment ended; while it does not know, ask again later."""
+    payment = services.confirm_channel_payment(reference, at=clock.now())
+    if payment.state == ChannelPayment.State.STARTED:
+        raise Unavailable("channel_has_no_answer", reference=reference)
