@@ -16,6 +16,8 @@ import psycopg
 import structlog
 from django.db import connection
 
+from suanwang.site.settings import settings
+
 log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
@@ -131,15 +133,29 @@ class Switchboard:
 
 
 switchboard = Switchboard()
+_places = threading.BoundedSemaphore(max(1, settings().web_threads // 2))
 
 
 def wait_for(
     look: Callable[[], Answer | None], channel: str, payload: object, *, seconds: float
 ) -> Answer | None:
-    """Look, and look again at every ring, until there is something or the time is up."""
+    """Look, and look again at every ring, until there is something or the time is up.
+
+    At most half of the server's threads wait at once; whoever comes then is answered at once,
+    so that waiting agents never keep people out.
+    """
     found = look()
-    if found is not None or seconds <= 0:
+    if found is not None or seconds <= 0 or not _places.acquire(blocking=False):
         return found
+    try:
+        return _look_again(look, channel, payload, seconds)
+    finally:
+        _places.release()
+
+
+def _look_again(
+    look: Callable[[], Answer | None], channel: str, payload: object, seconds: float
+) -> Answer | None:
     deadline = time.monotonic() + seconds
     switchboard.open()
     while True:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 
 from suanwang.placement.terms import (
     Ask,
@@ -51,35 +52,97 @@ class _Reservation:
 
 def decide(snapshot: Snapshot, queue: Sequence[Ask], now: datetime) -> Decisions:
     """Place what can start now; tell the others what they wait for."""
-    free = {machine.id: machine.whole for machine in snapshot.machines}
-    releases: dict[int, list[Running]] = defaultdict(list)
-    for running in snapshot.running:
-        if running.machine_id in free:
-            free[running.machine_id] = free[running.machine_id].less(running.room)
-            releases[running.machine_id].append(running)
+    floor = _Floor(snapshot, now)
     decisions = Decisions([], [])
     reserved: _Reservation | None = None
     for ask in sorted(queue, key=lambda ask: (ask.submitted_at, ask.job_id)):
-        able, wait = _able(ask, snapshot.machines)
+        able, wait = floor.able(ask)
         if wait is not None:
             decisions.waits.append(Wait(ask.job_id, wait, None))
             continue
-        ready = [m for m in able if free[m.id].holds(ask.room)]
+        ready = floor.ready(ask)
         open_now = [m for m in ready if _passes(ask, m, reserved, now)]
         if open_now:
-            machine, reason = _choose(ask, open_now, free)
-            free[machine.id] = free[machine.id].less(ask.room)
-            ends_by = now + timedelta(seconds=ask.walltime_seconds)
-            releases[machine.id].append(Running(machine.id, ask.room, ends_by))
+            machine, reason = _choose(ask, open_now, floor.free)
+            floor.take(ask, machine)
             reserved = _after(ask, machine, reserved, now)
             decisions.placements.append(Placement(ask.job_id, machine, reason))
             continue
-        machine, starts_at, left = _soonest(ask, able, free, releases, now)
+        machine, starts_at, left = floor.soonest(ask)
         if reserved is None:
             reserved = _Reservation(machine.id, starts_at, left.less(ask.room))
         reason = _why_waiting(ask, able, bool(ready), machine, starts_at)
         decisions.waits.append(Wait(ask.job_id, reason, starts_at))
     return decisions
+
+
+class _Kind(NamedTuple):
+    """What two jobs must share to be answered alike."""
+
+    room: Room
+    model: str | None
+    centre: str | None
+    walltime_seconds: int
+    cost_max_fen: int
+
+
+def _kind(ask: Ask) -> _Kind:
+    return _Kind(ask.room, ask.model, ask.centre, ask.walltime_seconds, ask.cost_max_fen)
+
+
+class _Floor:
+    """What is free while a queue is worked through, and what was found out about kinds of job.
+
+    Room only shrinks here, so a kind that found none will find none; queues are long because
+    they hold many jobs of few kinds.
+    """
+
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self._machines, self._now = snapshot.machines, now
+        self.free = {machine.id: machine.whole for machine in snapshot.machines}
+        self._releases: dict[int, list[Running]] = defaultdict(list)
+        for running in snapshot.running:
+            if running.machine_id in self.free:
+                self._hold(running)
+        self._able: dict[_Kind, tuple[list[Machine], Reason | None]] = {}
+        self._full: set[_Kind] = set()
+        self._soonest: dict[_Kind, tuple[Machine, datetime, Room]] = {}
+
+    def able(self, ask: Ask) -> tuple[list[Machine], Reason | None]:
+        """See ``_able``."""
+        kind = _kind(ask)
+        if kind not in self._able:
+            self._able[kind] = _able(ask, self._machines)
+        return self._able[kind]
+
+    def ready(self, ask: Ask) -> list[Machine]:
+        """Those of the able machines that have room now."""
+        kind = _kind(ask)
+        if kind in self._full:
+            return []
+        found = [m for m in self._able[kind][0] if self.free[m.id].holds(ask.room)]
+        if not found:
+            self._full.add(kind)
+        return found
+
+    def take(self, ask: Ask, machine: Machine) -> None:
+        """Let the job have its room until its walltime is over."""
+        self._hold(
+            Running(machine.id, ask.room, self._now + timedelta(seconds=ask.walltime_seconds))
+        )
+        self._soonest.clear()
+
+    def soonest(self, ask: Ask) -> tuple[Machine, datetime, Room]:
+        """See ``_soonest``."""
+        kind = _kind(ask)
+        if kind not in self._soonest:
+            able = self._able[kind][0]
+            self._soonest[kind] = _soonest(ask, able, self.free, self._releases, self._now)
+        return self._soonest[kind]
+
+    def _hold(self, running: Running) -> None:
+        self.free[running.machine_id] = self.free[running.machine_id].less(running.room)
+        self._releases[running.machine_id].append(running)
 
 
 def _able(ask: Ask, machines: Sequence[Machine]) -> tuple[list[Machine], Reason | None]:

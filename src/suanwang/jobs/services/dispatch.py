@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from suanwang.jobs import bells, effects
 from suanwang.jobs.models import Attempt, Job, JobEvent
@@ -103,14 +103,25 @@ def _as_json(decided: Placement | Wait) -> dict[str, Any]:
     return {"code": decided.reason.code, "facts": dict(decided.reason.facts)}
 
 
+@transaction.atomic
 def _explain(jobs: dict[Any, Job], waits: Sequence[Wait], at: datetime) -> None:
-    """Write down why jobs wait, where that changed enough to matter; never for one that moved."""
+    """Write down why jobs wait, where that changed enough to matter; never for one that moved.
+
+    One dispatcher at a time: another would write the same, and both would lock the same rows.
+    """
+    changed = []
     for wait in waits:
-        reason = _as_json(wait)
-        before = jobs[wait.job_id].reason
-        if before.get("code") == reason["code"] and not _start_moved(before, reason):
-            continue
-        Job.objects.filter(pk=wait.job_id, state=Job.State.QUEUED).update(reason=reason)
+        job, reason = jobs[wait.job_id], _as_json(wait)
+        if job.reason.get("code") != reason["code"] or _start_moved(job.reason, reason):
+            job.reason = reason
+            changed.append(job)
+    if not changed:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('suanwang.jobs.explain'))")
+        if not cursor.fetchone()[0]:
+            return
+    Job.objects.filter(state=Job.State.QUEUED).bulk_update(changed, ["reason"], batch_size=200)
 
 
 def _start_moved(before: dict[str, Any], now: dict[str, Any]) -> bool:
