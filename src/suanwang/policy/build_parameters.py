@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from suanwang.core.errors import Refused
-from suanwang.policy.language.compile import Value
+from suanwang.policy.language.compile import YEARS, Value
 from suanwang.policy.language.types import BOOL, DATE, DIVISION, Type, parse_unit
 from suanwang.policy.parts import Fact, Series, Version
 from suanwang.policy.reader import Mistakes, Reader
@@ -46,9 +46,30 @@ def read_fact(name: str, entry: Reader) -> Fact:
         most=most,
         labels=labels,
         example=example.value if example else None,
+        limits=_limits(type_, least, most),
     )
     entry.closed()
     return fact
+
+
+def _limits(
+    type_: Type, least: Fraction | date | None, most: Fraction | date | None
+) -> tuple[int, int]:
+    match type_.kind:
+        case "number":
+            scale = 10 ** (type_.decimals or 0)
+            assert isinstance(least, Fraction)  # noqa: S101 - read above
+            assert isinstance(most, Fraction)  # noqa: S101
+            return int(least * scale), int(most * scale)
+        case "date":
+            first = least if isinstance(least, date) else date(YEARS[0], 1, 1)
+            last = most if isinstance(most, date) else date(YEARS[-1], 12, 31)
+            return first.toordinal(), last.toordinal()
+        case "choice":
+            return 0, len(type_.choices) - 1
+        case "division":
+            return 0, 999_999
+    return 0, 1
 
 
 def read_series(name: str, entry: Reader, facts: Mapping[str, Fact]) -> Series:

@@ -23,7 +23,7 @@ from suanwang.policy.why import Gap, Shown, gaps, shown, shown_integer
 
 if TYPE_CHECKING:
     from suanwang.policy.package import Package
-    from suanwang.policy.parts import Parameter
+    from suanwang.policy.parts import Exception_, Parameter, StepRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def decide(package: Package, measure: str, facts: Mapping[str, object], on: date
         amount_fen=award if eligible else 0,
         amount_if_eligible_fen=award,
         conditions=conditions,
-        steps=tuple(_step(step, env, package, on, rule) for step in rule.steps),
+        steps=tuple(_step(step, rule, env) for step in rule.steps),
         caps=tuple(_caps(rule, env)),
         unconfirmed=unconfirmed(package, measure, on),
         facts={name: shown_integer(package.facts[name].type, given[name]) for name in given},
@@ -154,10 +154,15 @@ def verdict(
 
 def unconfirmed(package: Package, measure: str, on: date) -> tuple[Parameter, ...]:
     """The defaults a measure stands on that nobody has confirmed."""
-    rule = package.measure(measure)
-    names = dict.fromkeys((*rule.parameters(), *rule.governed_by))
-    used = (package.parameter(name, on) for name in names)
-    return tuple(parameter for parameter in used if parameter.status == "default")
+    key = (measure, package.era(on))
+    found = package.defaults.get(key)
+    if found is None:
+        rule = package.measure(measure)
+        names = dict.fromkeys((*rule.parameters(), *rule.governed_by))
+        used = (package.parameter(name, on) for name in names)
+        found = tuple(parameter for parameter in used if parameter.status == "default")
+        package.defaults[key] = found
+    return found
 
 
 def _fired(step: CompiledStep, env: Mapping[str, Any]) -> str | None:
@@ -174,42 +179,38 @@ def _fired(step: CompiledStep, env: Mapping[str, Any]) -> str | None:
     return fired[0] if fired else None
 
 
-def _step(
-    step: CompiledStep, env: Mapping[str, Any], package: Package, on: date, rule: Rule
-) -> Step:
+def _step(step: CompiledStep, rule: Rule, env: Mapping[str, Any]) -> Step:
     fired = _fired(step, env)
-    exception = next((e for e in step.rule.exceptions if e.name == fired), None)
-    scales = {other.rule.name: other.base.scale for other in (*rule.steps, *rule.caps)}
-    spoken: Node = exception.node if exception else step.rule.node
-    value = env[step.rule.name] * step.base.scale
+    said: StepRule | Exception_ = step.rule
+    leaves = step.leaves[0]
+    for exception, seen in zip(step.rule.exceptions, step.leaves[1:], strict=True):
+        if exception.name == fired:
+            said, leaves = exception, seen
     return Step(
         name=step.rule.name,
-        label=exception.label if exception else step.rule.label,
-        article=exception.article if exception else step.rule.article,
-        formula=exception.text if exception else step.rule.text,
-        inputs=_inputs(spoken, env, package, on, scales),
-        value=shown(Fraction(value)),
+        label=said.label,
+        article=said.article,
+        formula=said.text,
+        inputs={name: value for leaf in leaves for name, value in _looked_at(leaf, rule, env)},
+        value=_scaled(env[step.rule.name], step.base.scale),
         exception=fired,
     )
 
 
-def _inputs(
-    node: Node,
-    env: Mapping[str, Any],
-    package: Package,
-    on: date,
-    scales: Mapping[str, Fraction],
-) -> dict[str, Shown]:
-    """What an expression looked at: facts, earlier steps and parameters, by name."""
-    inputs: dict[str, Shown] = {}
-    for part in node.walk():
-        if isinstance(part, ParameterName):
-            inputs[part.name] = shown(package.parameter(part.name, on).value)
-        elif isinstance(part, FactName) and part.is_step:
-            inputs[part.name] = shown(Fraction(env[part.name] * scales[part.name]))
-        elif isinstance(part, FactName):
-            inputs[part.name] = shown_integer(part.type, env[part.name])
-    return inputs
+def _looked_at(leaf: Node, rule: Rule, env: Mapping[str, Any]) -> tuple[tuple[str, Shown], ...]:
+    """The name and value of a fact, an earlier step or a parameter."""
+    match leaf:
+        case ParameterName(name=name):
+            return ((name, shown(rule.parameters[name])),)
+        case FactName(name=name, is_step=True):
+            return ((name, _scaled(env[name], rule.scales[name])),)
+        case FactName(name=name):
+            return ((name, shown_integer(leaf.type, env[name])),)
+    return ()
+
+
+def _scaled(value: int, scale: Fraction) -> Shown:
+    return value if scale == 1 else shown(value * scale)
 
 
 def _caps(rule: Rule, env: Mapping[str, Any]) -> list[CapResult]:

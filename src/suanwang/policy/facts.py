@@ -12,8 +12,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from suanwang.core.errors import Refused
-from suanwang.policy.language.compile import YEARS
 from suanwang.policy.parts import Fact
+from suanwang.policy.why import shown_integer
 
 
 def encode(
@@ -53,23 +53,24 @@ def encode_one(fact: Fact, value: object) -> int | bool:
 
 
 def _number(fact: Fact, value: object) -> int:
+    least, most = fact.limits
+    places = fact.type.decimals
     if type(value) is int:
-        exact = Fraction(value)
-    elif isinstance(value, Fraction | Decimal | str) and not isinstance(value, bool):
-        try:
-            exact = Fraction(value)
-        except (ValueError, ZeroDivisionError, OverflowError, InvalidOperation):
-            raise _wrong(fact, value) from None
-    else:
-        raise _wrong(fact, value)
-    if not _within(fact, exact):
+        scaled = value * int(10**places) if places else value
+        if least <= scaled <= most:
+            return scaled
         raise _out_of_range(fact, value)
-    scaled = exact * int(10 ** (fact.type.decimals or 0))
-    if scaled.denominator != 1:
-        raise Refused(
-            "policy_fact_too_fine", fact=fact.name, found=value, decimals=fact.type.decimals
-        )
-    return scaled.numerator
+    if not isinstance(value, Fraction | Decimal | str):
+        raise _wrong(fact, value)
+    try:
+        exact = Fraction(value) * int(10 ** (places or 0))
+    except (ValueError, ZeroDivisionError, OverflowError, InvalidOperation):
+        raise _wrong(fact, value) from None
+    if not least <= exact <= most:
+        raise _out_of_range(fact, value)
+    if exact.denominator != 1:
+        raise Refused("policy_fact_too_fine", fact=fact.name, found=value, decimals=places)
+    return exact.numerator
 
 
 def _day(fact: Fact, value: object) -> int:
@@ -80,14 +81,10 @@ def _day(fact: Fact, value: object) -> int:
             raise _wrong(fact, value) from None
     if not isinstance(value, date) or isinstance(value, datetime):
         raise _wrong(fact, value)
-    if value.year not in YEARS or not _within(fact, value):
+    day = value.toordinal()
+    if not fact.limits[0] <= day <= fact.limits[1]:
         raise _out_of_range(fact, value)
-    return value.toordinal()
-
-
-def _within(fact: Fact, value: Fraction | date) -> bool:
-    above = fact.least is None or fact.least <= value  # type: ignore[operator]
-    return above and (fact.most is None or value <= fact.most)  # type: ignore[operator]
+    return day
 
 
 def _wrong(fact: Fact, value: object) -> Refused:
@@ -97,8 +94,7 @@ def _wrong(fact: Fact, value: object) -> Refused:
 
 
 def _out_of_range(fact: Fact, value: object) -> Refused:
-    least = fact.least if fact.least is not None else YEARS[0]
-    most = fact.most if fact.most is not None else YEARS[-1]
+    least, most = (shown_integer(fact.type, end) for end in fact.limits)
     return Refused(
         "policy_fact_out_of_range", fact=fact.name, least=least, most=most, found=_shown(value)
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from suanwang.core.errors import NotFound, Refused
@@ -49,19 +50,23 @@ class Package:
     document: Mapping[str, Any]
     rules: dict[tuple[str, int], Rule] = field(default_factory=dict, compare=False, repr=False)
     """Compiled measures, kept by name and era."""
+    defaults: dict[tuple[str, int], tuple[Parameter, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """What each measure stands on unconfirmed, kept likewise."""
     _eras: list[date] = field(default_factory=list, compare=False, repr=False)
 
-    @property
+    @cached_property
     def valid_from(self) -> date:
         """First day of validity."""
         return self._day(self.first_day)
 
-    @property
+    @cached_property
     def valid_to(self) -> date:
         """Last day of validity, until 23:59:59 local time."""
         return self._day(self.last_day)
 
-    @property
+    @cached_property
     def tail_until(self) -> date:
         """Last day on which claims for use inside the validity can still be filed."""
         series = self.parameters.get(self.tail_days)
@@ -160,6 +165,7 @@ class Package:
             parameters=parameters,
             content_hash=f"{self.content_hash} assuming {len(changes)}",
             rules={},
+            defaults={},
             _eras=[],
         )
 

@@ -31,6 +31,8 @@ class Fact:
     labels: Mapping[str, Text] = field(default_factory=dict)
     """Of a choice: the words for each code."""
     example: object = None
+    limits: tuple[int, int] = (0, 1)
+    """The least and the most as integers at the scale of the last decimal; of dates, as days."""
 
 
 @dataclass(frozen=True, slots=True)

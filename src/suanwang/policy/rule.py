@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from suanwang.policy.language import Algebra, Compiled, Compiler
 from suanwang.policy.language.compile import Environment, Value
+from suanwang.policy.language.nodes import FactName, Node, ParameterName
 from suanwang.policy.parts import ROUNDING, Measure, StepRule
 
 
@@ -19,6 +21,8 @@ class CompiledStep:
     base: Compiled
     exceptions: tuple[tuple[Compiled, Compiled], ...]
     """Pairs of when and what."""
+    leaves: tuple[tuple[Node, ...], ...]
+    """The facts, steps and parameters that the base, and each exception, looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class Rule:
     steps: tuple[CompiledStep, ...]
     caps: tuple[CompiledStep, ...]
     algebra: Algebra
+    parameters: Mapping[str, Value]
+    scales: Mapping[str, Fraction]
+    """Of each step and cap: what its integer is to be multiplied by."""
 
     def award(self, env: dict[str, Any]) -> Any:
         """The amount if every condition holds; adds each step's value to ``env``."""
@@ -67,11 +74,15 @@ def compile_measure(measure: Measure, parameters: Mapping[str, Value], algebra: 
     steps = tuple(_step(compiler, step) for step in measure.steps)
     caps = tuple(_step(compiler, cap) for cap in measure.caps)
     conditions = tuple(compiler.compile(condition.node) for condition in measure.conditions)
-    return Rule(measure, conditions, steps, caps, algebra)
+    return Rule(measure, conditions, steps, caps, algebra, parameters, dict(compiler.step_scales))
 
 
 def _step(compiler: Compiler, rule: StepRule) -> CompiledStep:
     values = [rule.node, *(exception.node for exception in rule.exceptions)]
     base, *others = compiler.together(rule.name, values)
     whens = [compiler.compile(exception.when) for exception in rule.exceptions]
-    return CompiledStep(rule, base, tuple(zip(whens, others, strict=True)))
+    leaves = tuple(
+        tuple(part for part in node.walk() if isinstance(part, FactName | ParameterName))
+        for node in values
+    )
+    return CompiledStep(rule, base, tuple(zip(whens, others, strict=True)), leaves)

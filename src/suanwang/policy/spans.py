@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from fractions import Fraction
 
 from suanwang.core.errors import Refused
-from suanwang.policy.language.compile import YEARS
 from suanwang.policy.parts import Fact
 
 MOST = 2**63 - 1
@@ -99,23 +96,7 @@ SPANS = Spans()
 
 def span_of(fact: Fact) -> Span:
     """The integers a fact can be, at the scale of its last decimal."""
-    match fact.type.kind:
-        case "number":
-            scale = 10 ** (fact.type.decimals or 0)
-            return Span(_scaled(fact.least, scale, 0), _scaled(fact.most, scale, MOST))
-        case "date":
-            first = fact.least if isinstance(fact.least, date) else date(YEARS[0], 1, 1)
-            last = fact.most if isinstance(fact.most, date) else date(YEARS[-1], 12, 31)
-            return Span(first.toordinal(), last.toordinal())
-        case "choice":
-            return Span(0, len(fact.type.choices) - 1)
-        case "division":
-            return Span(0, 999_999)
-    return Span(0, 1)
-
-
-def _scaled(value: object, scale: int, otherwise: int) -> int:
-    return int(value * scale) if isinstance(value, Fraction) else otherwise
+    return Span(*fact.limits)
 
 
 def _span(value: Span | int) -> Span:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from suanwang.policy.language import INTEGERS, Compiler, nodes
@@ -117,7 +118,8 @@ def shown_integer(type_: Type, value: Any) -> Shown:
         case "division":
             return f"{value:06d}"
         case "number":
-            return shown(Fraction(value, 10 ** (type_.decimals or 0)))
+            places = type_.decimals
+            return shown(Fraction(value, 10**places)) if places else int(value)
     return bool(value)
 
 
@@ -136,6 +138,7 @@ def shown(value: object) -> Shown:
     return str(value)
 
 
+@lru_cache(maxsize=1024)
 def exact_text(value: Fraction) -> str:
     """A fraction as a decimal where one ends, otherwise as ``2/3``."""
     for places in range(1, 13):
