@@ -28,6 +28,9 @@ SCRIPT = (
     "#!/bin/bash\n# demo: nothing of this ran; the in-memory engine lived it by plan\nsrun train\n"
 )
 SETTLED_EVERY = timedelta(hours=6)
+QUEUE_AT_MOST = timedelta(hours=12)
+"""Everything has ended on the last day: nobody would be left to end it afterwards."""
+
 _FAILURE_SHARE = 0.06
 _OVERASK = (1.2, 2.2)
 """People ask for longer than they run; by how much, shortest to longest."""
@@ -40,6 +43,10 @@ class _Wish:
     number: int
     spec: JobSpec
     outcome: Outcome
+
+    @property
+    def length(self) -> timedelta:
+        return timedelta(seconds=self.outcome.duration_seconds)
 
 
 class Life:
@@ -122,7 +129,9 @@ def _wishes(draw: random.Random, start: datetime, until: datetime) -> Iterator[_
                 if at >= until:
                     break
                 number += 1
-                yield _wish(draw, _in_office_hours(draw, at), organisation, number, workload)
+                wish = _wish(draw, _in_office_hours(draw, at), organisation, number, workload)
+                if wish.at + wish.length + QUEUE_AT_MOST < until:
+                    yield wish
 
 
 def _wish(
