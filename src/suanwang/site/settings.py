@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         default=True, description="Offer this machine as a small centre of its own."
     )
     web_threads: int = Field(default=16, ge=1, le=256)
+    demo_days: int = Field(
+        default=90, ge=1, le=366, description="How long the demo city has lived when it opens."
+    )
     log_format: Literal["text", "json"] = "text"
 
     @classmethod

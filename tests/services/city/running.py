@@ -24,8 +24,9 @@ PATIENCE_SECONDS = 120
 class City:
     """One home, one port."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, demo_days: int = 0) -> None:
         self.home = home
+        self.demo_days = demo_days
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
 
@@ -41,6 +42,8 @@ class City:
         return kept | {
             "SUANWANG_HOME": str(self.home),
             "SUANWANG_PORT": str(self.port),
+            "SUANWANG_URL": self.address,
+            "SUANWANG_DEMO_DAYS": str(self.demo_days or 90),
             "PYTHONPATH": str(CHECKOUT / "src"),
         }
 
@@ -55,7 +58,7 @@ class City:
         )
 
     def up(self) -> str:
-        done = self.run("up", "--detach", "--no-demo")
+        done = self.run("up", "--detach", *([] if self.demo_days else ["--no-demo"]))
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -53,7 +54,7 @@ def story(
                 _tell(step, tongue)
     except (CityError, StoryBroken, TimeoutError) as error:
         failure = str(error)
-    audit = _audit()
+    audit = _audit(patience)
     if as_json:
         told = {
             "held": failure is None and audit["kept"],
@@ -79,19 +80,24 @@ def _tell(step: Step, language: Language) -> None:
     _out.print(Padding(rows, (0, 0, 0, 4)))
 
 
-def _audit() -> dict[str, object]:
+def _audit(patience_seconds: float) -> dict[str, object]:
     """The audit in a process of its own: the story itself knows only the public API."""
-    done = subprocess.run(
-        [sys.executable, "-m", "suanwang.cli", "audit", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        told: dict[str, object] = json.loads(done.stdout)
-    except ValueError:
-        return {"kept": False, "findings": [], "failure": done.stderr.strip()[-2000:]}
-    return told
+    give_up_at = time.monotonic() + patience_seconds
+    while True:
+        done = subprocess.run(
+            [sys.executable, "-m", "suanwang.cli", "audit", "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        try:
+            told: dict[str, object] = json.loads(done.stdout)
+        except ValueError:  # no findings at all: the database did not answer
+            if time.monotonic() > give_up_at:
+                return {"kept": False, "findings": [], "failure": done.stderr.strip()[-2000:]}
+            time.sleep(1)
+        else:
+            return told
 
 
 def _close(failure: str | None, audit: dict[str, object], language: Language) -> None:

@@ -16,7 +16,6 @@ from suanwang.site.demo.data import city
 from suanwang.site.demo.days import Life
 from suanwang.site.settings import settings
 
-DAYS = 90
 SEED = 20240125
 CALENDAR: tuple[tuple[int, Callable[..., None], dict[str, bool]], ...] = (
     (30, months.issue, {}),
@@ -42,13 +41,14 @@ CALENDAR: tuple[tuple[int, Callable[..., None], dict[str, bool]], ...] = (
 ENERGY_EVERY_DAYS = 30
 
 
-def load(progress: Progress, *, days: int = DAYS, seed: int = SEED) -> bool:
+def load(progress: Progress, *, seed: int = SEED) -> bool:
     """Load once. The database commits as a real city's does; only durability waits for the end.
 
     Refuses ``demo_in_production``.
     """
     if settings().env == "production":
         raise Refused("demo_in_production")
+    days = settings().demo_days
     if Organisation.objects.filter(uscc=city()["organisations"]["operator"]["uscc"]).exists():
         return False
     end = site_clock.now()
