@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,14 @@ def test_twenty_kills_in_the_middle_of_the_story_lose_nothing_acknowledged(
     victims = [VICTIMS[number % len(VICTIMS)] for number in range(KILLS)]
     draw.shuffle(victims)
     told: list[dict[str, Any]] = []
-    story = _start_story(demo_city)
     while victims:
-        try:
-            story.wait(draw.uniform(0.3, 3.0))  # a random moment
-        except subprocess.TimeoutExpired:
-            _kill(demo_city, victims.pop())
-        else:
+        with _playing(demo_city) as story:
+            while victims and story.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    story.wait(draw.uniform(0.3, 3.0))  # a random moment
+                    continue
+                _kill(demo_city, victims.pop())
             told.append(_told(story))
-            story = _start_story(demo_city)
-    told.append(_told(story))
     assert [one["failure"] for one in told] == [None] * len(told)
     assert all(one["held"] for one in told), [one["audit"] for one in told]
     _must_stand(demo_city, told)
@@ -79,14 +78,19 @@ def test_twenty_kills_in_the_middle_of_the_story_lose_nothing_acknowledged(
     assert audit.returncode == 0, audit.stdout[-3000:]
 
 
-def _start_story(city: City) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def _playing(city: City) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         city.command("story", "--json", "--patience", "240"),
         env=city.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as story:
+        try:
+            yield story
+        finally:
+            story.kill()
 
 
 def _told(story: subprocess.Popen[str]) -> dict[str, Any]:
@@ -98,11 +102,17 @@ def _told(story: subprocess.Popen[str]) -> dict[str, Any]:
 
 def _kill(city: City, name: str) -> None:
     """Kill one process for good; only a killed supervisor needs somebody to start it again."""
-    status = city.status()
-    found = {process["name"]: process["pid"] for process in status.get("processes", [])}
-    if name not in found:
-        return  # it is just being restarted after an earlier kill
-    os.kill(found[name], signal.SIGKILL)
+    found: dict[str, int] = {}
+
+    def killed() -> bool:
+        found.update(city.pids())
+        try:
+            os.kill(found[name], signal.SIGKILL)
+        except (KeyError, ProcessLookupError):
+            return False  # it is just being restarted after an earlier kill
+        return True
+
+    wait_until(killed, f"{name} was there to be killed")
     if name == "supervisor":
         wait_until(
             lambda: not any(alive(pid) for pid in found.values()),
