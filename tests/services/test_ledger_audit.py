@@ -190,7 +190,7 @@ def test_a_seal_shows_what_no_chain_can_rows_cut_off_at_its_end(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "suanwang-seal-1"}'])
 def test_what_is_not_a_seal_is_refused(text: str) -> None:
     with pytest.raises(Refused) as refused:
-        seal.check(text)
+        seal.read(text)
     assert refused.value.code == "seal_unreadable"
 
 

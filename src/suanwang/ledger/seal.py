@@ -38,12 +38,13 @@ def take(*, at: datetime) -> str:
     return json.dumps({"format": _FORMAT, "at": at.isoformat(), "heads": heads}, indent=0)
 
 
-def check(text: str) -> Finding:
-    """Whether every entry under a seal is still in the books, as it was.
+Heads = tuple[list[UUID], list[int], list[str]]
+"""The sealed links: accounts, versions, hashes in hex."""
 
-    Refuses ``seal_unreadable``.
-    """
-    accounts, versions, hashes = _read(text)
+
+def check(heads: Heads) -> Finding:
+    """Whether every entry under a seal is still in the books, as it was."""
+    accounts, versions, hashes = heads
     with connection.cursor() as cursor:
         cursor.execute(_GONE, [accounts, versions, hashes, SHOWN_MAX])
         broken = [
@@ -61,7 +62,8 @@ def check(text: str) -> Finding:
     )
 
 
-def _read(text: str) -> tuple[list[UUID], list[int], list[str]]:
+def read(text: str) -> Heads:
+    """What a seal's text holds. Refuses ``seal_unreadable``."""
     try:
         seal = json.loads(text)
         if seal["format"] != _FORMAT:

@@ -50,6 +50,7 @@ def _on_one_snapshot(
     from suanwang.ledger import seal
     from suanwang.site import clock
 
+    earlier = None if against is None else seal.read(against)
     outermost = not connection.in_atomic_block
     with transaction.atomic():
         if outermost:
@@ -60,8 +61,8 @@ def _on_one_snapshot(
             finding = check()
             all_kept &= finding.kept
             yield finding
-        if against is not None:
-            finding = seal.check(against)
+        if earlier is not None:
+            finding = seal.check(earlier)
             all_kept &= finding.kept
             yield finding
         if keep_seal is not None and all_kept:
