@@ -123,7 +123,7 @@ def jobs(request: HttpRequest, asked: Query[JobFilters]) -> Any:
         search=asked.search,
     )
     rows = page(found, cursor=asked.cursor, limit=asked.limit, order=("-submitted_at", "pk"))
-    rows.items = [schemas.job_out(job, language) for job in rows.items]
+    rows.items = [schemas.job_out(job, viewer, language) for job in rows.items]
     return rows
 
 
@@ -138,7 +138,7 @@ def queue(request: HttpRequest, paging: Query[Paging]) -> Any:
         limit=paging.limit,
         order=("submitted_at", "pk"),
     )
-    rows.items = [schemas.job_out(job, language) for job in rows.items]
+    rows.items = [schemas.job_out(job, viewer, language) for job in rows.items]
     return rows
 
 

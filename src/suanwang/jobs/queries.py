@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from suanwang.core.errors import NotFound
 from suanwang.jobs.models import Attempt, Job, JobEvent, JobFile, JobLog
-from suanwang.people.scope import Viewer, visible
+from suanwang.people.scope import CITY_ROLES, Viewer, visible
 from suanwang.registry import queries as registry
 from suanwang.registry.models import DataCentre
 from suanwang.registry.queries import EMPTY, Holding
@@ -51,14 +51,19 @@ def job(job_id: UUID, viewer: Viewer) -> Job:
     return found
 
 
+def may_see_people(job: Job, viewer: Viewer) -> bool:
+    """Whether who submitted and who cancelled is this viewer's business: not its provider's."""
+    return viewer.organisation_id == job.organisation_id or viewer.role in CITY_ROLES
+
+
 def events(job: Job) -> QuerySet[JobEvent]:
     """The story of a job that may be seen, from its beginning."""
     return JobEvent.objects.filter(job=job).select_related("person").order_by("at", "id")
 
 
-def attempts(job: Job) -> QuerySet[Attempt]:
-    """The attempts of a job that may be seen, first to last."""
-    found = Attempt.objects.filter(job=job).select_related("node", "cluster__centre")
+def attempts(job: Job, viewer: Viewer) -> QuerySet[Attempt]:
+    """The attempts of a job a viewer may see, first to last: a provider sees those at its own."""
+    found = visible(Attempt, viewer).filter(job=job).select_related("node", "cluster__centre")
     return found.order_by("number")
 
 

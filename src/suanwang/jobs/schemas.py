@@ -92,7 +92,8 @@ class JobOut(Schema):
     name: str
     organisation_id: UUID
     organisation: str
-    submitted_by: str
+    submitted_by: str | None
+    """Null for its provider."""
     state: Job.State
     reason: ReasonOut
     cores: int
@@ -146,7 +147,7 @@ def reason_out(reason: Mapping[str, Any], language: Language) -> dict[str, Any]:
     }
 
 
-def job_out(job: Job, language: Language) -> dict[str, Any]:
+def job_out(job: Job, viewer: Viewer, language: Language) -> dict[str, Any]:
     """A row of a list."""
     centre = job.cluster.centre if job.cluster else None
     return {
@@ -154,7 +155,7 @@ def job_out(job: Job, language: Language) -> dict[str, Any]:
         "name": job.name,
         "organisation_id": job.organisation_id,
         "organisation": job.organisation.name,
-        "submitted_by": str(job.submitted_by),
+        "submitted_by": str(job.submitted_by) if queries.may_see_people(job, viewer) else None,
         "state": job.state,
         "reason": reason_out(job.reason, language),
         "cores": job.cores,
@@ -176,21 +177,22 @@ def job_out(job: Job, language: Language) -> dict[str, Any]:
 def job_detail(job: Job, viewer: Viewer, language: Language) -> dict[str, Any]:
     """One job in full, as far as it is the viewer's business."""
     own = queries.may_see_content(job, viewer)
-    return job_out(job, language) | {
+    people = queries.may_see_people(job, viewer)
+    return job_out(job, viewer, language) | {
         "spec": job.spec if own else None,
-        "events": [event_out(event, language) for event in queries.events(job)],
-        "attempts": [attempt_out(attempt) for attempt in queries.attempts(job)],
+        "events": [event_out(event, language, people=people) for event in queries.events(job)],
+        "attempts": [attempt_out(attempt) for attempt in queries.attempts(job, viewer)],
         "files": [file_out(file) for file in queries.files(job, viewer)],
         "place_in_queue": (queries.place_in_queue(job) if job.state == Job.State.QUEUED else None),
     }
 
 
-def event_out(event: JobEvent, language: Language) -> dict[str, Any]:
+def event_out(event: JobEvent, language: Language, *, people: bool) -> dict[str, Any]:
     return {
         "at": event.at,
         "state": event.state,
         "reason": reason_out(event.facts, language),
-        "person": str(event.person) if event.person else None,
+        "person": str(event.person) if people and event.person else None,
     }
 
 

@@ -136,6 +136,8 @@ def test_what_ran_stays_its_owners_business(city: Any, calls: Any) -> None:
         seen = caller.get(path)
         assert (seen.status_code, seen.json()["spec"], seen.json()["files"]) == (200, None, [])
         assert b"secret" not in seen.content
+        people = seen.json()["submitted_by"], seen.json()["events"][0]["person"]
+        assert people == ((None, None) if viewer is city.provider else ("company-owner",) * 2)
         assert caller.get(f"{path}/logs/stdout").content == b""
         assert caller.get(f"{path}/files/out").status_code == 404
     for viewer in (city.rival, city.other_provider):
