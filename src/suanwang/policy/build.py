@@ -12,7 +12,7 @@ from suanwang.policy.build_measures import read_measure
 from suanwang.policy.build_parameters import read_fact, read_series
 from suanwang.policy.language.types import Type
 from suanwang.policy.package import Package
-from suanwang.policy.parts import DivisionRow, Fact, FundingRule, Measure, Series, Version
+from suanwang.policy.parts import ROUNDING, DivisionRow, Fact, FundingRule, Measure, Series, Version
 from suanwang.policy.promises import read_promises
 from suanwang.policy.reader import Mistakes, Path, Reader
 
@@ -65,6 +65,7 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
     for part in content:
         _check_articles(content[part], package, mistakes, (part,))
     _check_units(package, mistakes)
+    _check_rounding(package, mistakes)
     return package
 
 
@@ -173,6 +174,13 @@ def _check_units(package: Package, mistakes: Mistakes) -> None:
         for unit in (measure.lead, *measure.others):
             if unit and unit not in package.units:
                 mistakes.note(measure.path, "policy_unit_responsible_unknown", unit=unit)
+
+
+def _check_rounding(package: Package, mistakes: Mistakes) -> None:
+    """How an amount is rounded is a declared parameter of the policy, never a habit of the code."""
+    for measure in package.measures.values():
+        if ROUNDING in measure.parameters() and ROUNDING not in package.parameters:
+            mistakes.note(measure.path, "policy_name_unknown", name=ROUNDING)
 
 
 def _edges(series: Series, package: Package) -> list[Any]:

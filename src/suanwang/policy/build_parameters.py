@@ -14,7 +14,7 @@ from suanwang.policy.language.types import BOOL, DATE, DIVISION, Type, parse_uni
 from suanwang.policy.parts import Fact, Series, Version
 from suanwang.policy.reader import Mistakes, Reader
 
-FEN_MOST = Fraction(10**15)
+FEN_MOST = Fraction(10**14)
 """No single amount of a case is larger; columns of such amounts still fit 64 bits."""
 
 
