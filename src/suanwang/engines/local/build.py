@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,14 @@ class Builder:
             files.place_inputs(work, one.inputs)
             if uid is not None:
                 files.give_to(work, uid)
-            (inside / "script").write_text(one.spec.script, encoding="utf-8")
-            (inside / "script").chmod(0o555)
+            script = inside / "script"
+            script.touch(mode=0o600)
+            script.write_text(one.spec.script, encoding="utf-8")
+            script.chmod(0o500)
+            if uid is not None:
+                os.chown(script, uid, uid)
             box_files(inside, uid)
+            (building / "spec.json").touch(mode=0o600)
             (building / "spec.json").write_text(one.spec.model_dump_json(), encoding="utf-8")
             write_json(building, PLAN, plan)
             building.rename(folder)

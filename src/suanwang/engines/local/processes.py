@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -118,13 +119,16 @@ def _is_zombie(pid: int) -> bool:
 
 def kill_all_of(uid: int) -> None:
     """Kill every process of a user that belongs to one job alone. The caller is root."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(OSError):
-            os.setuid(uid)
-            os.kill(-1, signal.SIGKILL)
-        os._exit(0)
-    os.waitpid(child, 0)
+    # That user's own kill -1 reaches all of its processes in one call, itself included.
+    subprocess.run(
+        ["/bin/sh", "-c", "kill -9 -1"],
+        user=uid,
+        group=uid,
+        extra_groups=[],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def users() -> set[int]:

@@ -5,7 +5,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from functools import cache
@@ -97,12 +96,6 @@ def why_no_bubblewrap(place: Path, uid: int | None) -> str | None:
     (place / "script").touch()
     box_files(place, uid)
 
-    def drop() -> None:
-        if uid is not None:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
-
     try:
         tried = subprocess.run(
             [program, *bubblewrap_options(plan), "--", *limited(plan, ["true"])],
@@ -110,7 +103,9 @@ def why_no_bubblewrap(place: Path, uid: int | None) -> str | None:
             timeout=20,
             env={"PATH": CLEAN_PATH},
             cwd="/",
-            preexec_fn=drop,
+            user=uid,
+            group=uid,
+            extra_groups=[] if uid is not None else None,
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
