@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +15,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from suanwang.cli.words import shown
 from suanwang.core import sbatch
+from suanwang.core.clock import CITY_ZONE
 from suanwang.core.money import format_yuan
+from suanwang.core.refusals import Language, sentence
 from suanwang.sdk import City, CityError, RefusedByCity, keyring
 
-out, err = Console(), Console(stderr=True)
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Url = Annotated[str | None, typer.Option("--url", help="The city; default SUANWANG_URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -66,7 +70,10 @@ def submit(
     model: Annotated[str | None, typer.Option(help="Accelerator model.")] = None,
     walltime: Annotated[str | None, typer.Option("--walltime", "-t", help="90s, 30m, 2h.")] = None,
     env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE.")] = None,
-    file: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Goes in.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", "-f", help="Goes in."),
+    ] = None,
     output: Annotated[list[str] | None, typer.Option("--output", "-o", help="Comes out.")] = None,
     centre: Annotated[str | None, typer.Option(help="Only there.")] = None,
     goal: Annotated[str, typer.Option(help="cheapest, fastest, greenest, balanced.")] = "cheapest",
@@ -107,15 +114,16 @@ def estimate(
         if as_json:
             out.print_json(json.dumps(answer))
             return
-        table = Table("centre", "fits", "at most", "paid back", "price until")
+        table = _table("centre", "fits", "online", "at most", "paid back", "price until")
         for option in answer["options"]:
-            back = option.get("reimbursement") or {}
+            back = option["reimbursement"]
             table.add_row(
                 option["centre_name"],
-                "✓" if option["fits"] else "–",
-                format_yuan(option["amount_fen"]) if option["amount_fen"] is not None else "–",
-                format_yuan(back["amount_fen"]) if back.get("amount_fen") is not None else "–",
-                str(option.get("price_until") or "–"),
+                _mark(option["fits"]),
+                _mark(option["online"]),
+                format_yuan(option["amount_fen"]),
+                format_yuan(back["amount_fen"]) if back else "–",
+                _when(option["price_until"]),
             )
         out.print(table)
 
@@ -132,12 +140,15 @@ def list_jobs(
     if as_json:
         out.print_json(json.dumps(jobs))
         return
-    table = Table("id", "name", "state", "submitted", "at most")
+    table = _table("id", "name", "state", "submitted", "at most")
     for job in jobs:
         table.add_row(
-            job["id"], job["name"], job["state"], job["submitted_at"][:16].replace("T", " "),
+            job["id"],
+            job["name"],
+            job["state"],
+            _when(job["submitted_at"]),
             format_yuan(job["estimate_fen"]),
-        )  # fmt: skip
+        )
     out.print(table)
 
 
@@ -192,14 +203,37 @@ def fetch(
             out.print(str(target))
 
 
+def _table(*heads: str) -> Table:
+    """A table whose ids are never cut: they are there to be copied."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(shown(head, _language()), no_wrap=head != "name")
+    return table
+
+
+def _mark(holds: bool) -> str:
+    return shown("yes" if holds else "no", _language())
+
+
+def _when(moment: str | None) -> str:
+    if moment is None:
+        return "–"
+    local = datetime.fromisoformat(moment).astimezone(CITY_ZONE)
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
 def _specification(script: Path | None, wrap: str | None, **given: Any) -> dict[str, Any]:
     if (script is None) == (wrap is None):
         raise typer.BadParameter("give a script or --wrap COMMAND, one of the two")
     if script is not None:
-        text = script.read_text(encoding="utf-8")
+        try:
+            text = script.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise typer.BadParameter(f"{script} is not UTF-8 text") from error
         reading = sbatch.read(text)
         for directive in reading.ignored:
-            err.print(f"#SBATCH --{directive.option}: {directive.became}", markup=False)
+            why = sentence(directive.became, {}, _language()) or directive.became
+            err.print(f"#SBATCH --{directive.option}: {why}", markup=False)
         spec: dict[str, Any] = {"name": script.stem, **reading.fields, "script": text}
     else:
         spec = {"name": "wrap", "script": f"{wrap}\n"}
@@ -240,7 +274,7 @@ def _show(job: dict[str, Any], as_json: bool) -> None:
     out.print(f"≤ {format_yuan(job['estimate_fen'])}", highlight=False)
 
 
-def _language() -> str:
+def _language() -> Language:
     from suanwang.cli import language
 
     return language()
@@ -263,7 +297,7 @@ def _refusals() -> Iterator[None]:
         for problem in refusal.errors:
             err.print(f"  {problem.get('pointer', '')}: {problem.get('message', '')}", markup=False)
         raise typer.Exit(1) from None
-    except CityError as error:
+    except (CityError, OSError) as error:  # of the city, or of a file of one's own
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None
     except ValidationError as error:

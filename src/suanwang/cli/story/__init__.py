@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suanwang.cli.story.stage import Step, StoryBroken
-from suanwang.cli.story.words import shown
+from suanwang.cli.words import shown
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import Language
 

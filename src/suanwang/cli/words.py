@@ -1,4 +1,7 @@
-"""The Chinese words for the names of amounts and facts; the names themselves are English."""
+"""The Chinese words for what commands print: heads of tables, names of amounts and facts.
+
+The names themselves are English; sentences come from the refusals catalogue and the API.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +29,33 @@ _ZH = {
     "exit code": "退出码",
     "expired": "已失效",
     "face value": "面值",
+    "fits": "装得下",
     "granted": "发放",
     "hold": "冻结",
+    "id": "编号",
     "invoice": "账单",
     "isolation": "隔离级别",
     "job": "作业",
     "memory": "内存",
     "memory_mib_seconds": "内存费",
+    "name": "名称",
+    "no": "否",
     "node": "节点",
+    "online": "在线",
     "order": "拨付指令",
     "paid": "已付款",
     "paid back": "预计可兑付",
     "paid fee": "已付费用",
     "pool left": "资金池余额",
+    "price until": "价格有效至",
     "redeemed": "已兑付",
     "reference": "付款流水",
     "reserved": "已占用",
     "state": "状态",
+    "submitted": "提交时间",
     "total": "合计",
     "voucher": "算力券",
+    "yes": "是",
 }
 
 
