@@ -8,7 +8,7 @@ files, secrets). Side a lies in one division, side b in the other.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,15 +19,13 @@ from suanwang.jobs.models import AgentNonce, Attempt, Job, JobEvent, JobFile, Jo
 from suanwang.ledger import chart
 from suanwang.ledger.credit import set_credit_limit
 from suanwang.ledger.models import Account, Transfer
-from suanwang.metering import models as metering
 from suanwang.people import services
 from suanwang.people.models import Duty, Member, Organisation, Person, SignInFailure
 from suanwang.people.roles import OrganisationKind, Role
 from suanwang.people.scope import Viewer
-from suanwang.programmes.models import Application, PaymentOrder, PaymentShare
 from suanwang.registry import models as registry
-from suanwang.vouchers.models import Claim, ClaimLine, Voucher
 
+from . import access_papers
 from .people_setting import (
     AT,
     DIVISION,
@@ -75,7 +73,8 @@ def build() -> City:
     viewers: dict[str, Viewer] = {}
     for name, side in sides.items():
         viewers[f"owner-{name}"] = viewer(side.owner)
-        for role in (Role.MEMBER, Role.BILLING):
+        # The other side has the same roles; one of each kind of organisation looks from there.
+        for role in (Role.MEMBER, Role.BILLING) if name == "a" else ():
             viewers[f"{role}-{name}"] = colleague(side.consumer, role)
         provider_member = side.things["provider_member"]
         assert isinstance(provider_member, Member)
@@ -138,8 +137,8 @@ def _side(name: str) -> Side:
     )
     _centre(side, own)
     _jobs(side, mark, vault)
-    _metered(side, mark, own)
-    _vouchers(side, mark)
+    access_papers.metered(side, AMOUNTS[name])
+    access_papers.supported(side, AMOUNTS[name])
     return side
 
 
@@ -280,166 +279,6 @@ def _jobs(side: Side, mark: str, vault: str) -> None:
             sha256="0" * 64,
             content=vault.encode(),
         )
-
-
-def _metered(side: Side, mark: str, own: str) -> None:
-    keep, amount = side.things, AMOUNTS[side.name]
-    agent, attempt, job = keep["agent"], keep["attempt"], keep["job"]
-
-    def usage(sequence: int, meter: str) -> metering.UsageRecord:
-        return metering.UsageRecord.objects.create(
-            record_id=uuid4(),
-            agent=agent,
-            sequence=sequence,
-            attempt=attempt,
-            meter=meter,
-            quantity=3600,
-            started_at=AT,
-            ended_at=AT + timedelta(hours=1),
-            previous_hash="0" * 64,
-            hash=f"{mark}{meter}"[:64].ljust(64, "0"),
-            signature=mark.ljust(88, "0"),
-            received_at=AT,
-        )
-
-    keep["usage"] = usage(1, "core_seconds")
-    keep["problem"] = metering.RatingProblem.objects.create(
-        usage=usage(2, "memory_mib_seconds"),
-        code="price_unknown",
-        facts={"name": mark},
-        found_at=AT,
-    )
-    keep["refused_usage"] = metering.RefusedUsage.objects.create(
-        record_id=uuid4(),
-        agent=agent,
-        sequence=3,
-        sent={"who": own},
-        previous_hash="0" * 64,
-        hash=f"{own}3".ljust(64, "0"),
-        signature="",
-        code="usage_unknown",
-        received_at=AT,
-    )
-    keep["charge"] = charge = metering.Charge.objects.create(
-        usage=keep["usage"],
-        organisation=side.consumer,
-        provider=side.provider,
-        job=job,
-        price=keep["price"],
-        billed_quantity=3600,
-        amount_fen=amount,
-        rated_at=AT,
-    )
-    keep["settlement"] = metering.Settlement.objects.create(
-        job=job, organisation=side.consumer, amount_fen=amount, settled_at=AT
-    )
-
-    def invoice(number: str, **paid: Any) -> metering.Invoice:
-        return metering.Invoice.objects.create(
-            number=number,
-            organisation=side.consumer,
-            provider=side.provider,
-            total_fen=amount,
-            period_start=AT,
-            period_end=AT + timedelta(days=1),
-            issued_at=AT,
-            due_at=AT + YEAR,
-            **paid,
-        )
-
-    keep["invoice_open"] = invoice(f"{mark}-2")
-    keep["invoice"] = invoice(f"{mark}-1", status="paid", paid_at=AT)
-    keep["line"] = metering.InvoiceLine.objects.create(
-        invoice=keep["invoice"], position=1, charge=charge, amount_fen=amount
-    )
-    keep["payment"] = metering.Payment.objects.create(
-        invoice=keep["invoice"],
-        channel="bank_slip",
-        reference=f"{mark}-slip",
-        amount_fen=amount,
-        paid_on=date(2026, 3, 2),
-        recorded_at=AT,
-        transfer_id=uuid4(),
-    )
-    keep["channel_payment"] = metering.ChannelPayment.objects.create(
-        invoice=keep["invoice_open"],
-        channel="simulated",
-        reference=f"{mark}-channel",
-        amount_fen=amount,
-        started_by=side.owner.person,
-        started_at=AT,
-    )
-
-
-def _vouchers(side: Side, mark: str) -> None:
-    keep, amount = side.things, AMOUNTS[side.name]
-    person = office(OrganisationKind.BUREAU, Role.REVIEWER).person
-    assert person is not None
-    keep["voucher"] = voucher = Voucher.objects.create(
-        number=f"{mark}-v",
-        holder=side.consumer,
-        policy="baoding-2024",
-        package_hash="0" * 64,
-        measure="5c",
-        year=2026,
-        face_fen=amount,
-        issued_at=AT,
-        expires_at=AT + YEAR,
-        granted_by=person,
-        signature=mark.ljust(88, "0"),
-    )
-    keep["claim"] = claim = Claim.objects.create(
-        number=f"{mark}-k",
-        voucher=voucher,
-        organisation=side.consumer,
-        state="ordered",
-        paid_fee_fen=amount,
-        amount_fen=amount // 2,
-        decision={"amount_fen": amount // 2, "steps": [], "who": mark},
-        reserve_id=uuid4(),
-        filed_by=side.owner.person,
-        filed_at=AT,
-    )
-    keep["claim_filed"] = Claim.objects.create(
-        number=f"{mark}-f",
-        voucher=voucher,
-        organisation=side.consumer,
-        paid_fee_fen=amount,
-        amount_fen=amount // 2,
-        decision={"amount_fen": amount // 2, "steps": [], "who": mark},
-        reserve_id=uuid4(),
-        filed_by=side.owner.person,
-        filed_at=AT,
-    )
-    keep["claim_line"] = ClaimLine.objects.create(
-        claim=claim, invoice_line=keep["line"], fee_fen=amount
-    )
-    keep["application"] = Application.objects.create(
-        number=f"{mark}-a",
-        organisation=side.consumer,
-        policy="baoding-2024",
-        measure="5c",
-        asked_fen=amount,
-        purpose=mark,
-        filed_by=side.owner.person,
-        filed_at=AT,
-    )
-    keep["order"] = order = PaymentOrder.objects.create(
-        number=f"{mark}-o",
-        claim=claim,
-        amount_fen=amount // 2,
-        ordered_by=person,
-        ordered_at=AT,
-        reason=mark,
-    )
-    keep["share"] = PaymentShare.objects.create(
-        order=order,
-        level="city",
-        division="130600",
-        amount_fen=amount // 2,
-        transfer_id=uuid4(),
-        receipt="",
-    )
 
 
 def forbidden(who: str) -> frozenset[str]:

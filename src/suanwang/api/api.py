@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from django.db import DataError, InterfaceError, OperationalError
@@ -19,17 +17,14 @@ from suanwang import __version__
 from suanwang.api import openapi, problems
 from suanwang.api.idempotency import MUST_BE_TRIED_AGAIN
 from suanwang.core.errors import Malformed, SuanwangError, Unavailable
-
-ROUTERS = (
-    ("people.api", "router", ""),
-    ("registry.api", "router", ""),
-    ("jobs.api", "router", "/jobs"),
-    ("metering.api", "router", ""),
-    ("vouchers.api", "router", "/vouchers"),
-    ("programmes.api", "router", "/programmes"),
-    ("ledger.api", "router", ""),
-    ("jobs.agent_api", "agent_router", "/agent"),
-)
+from suanwang.jobs.agent_api import agent_router
+from suanwang.jobs.api import router as jobs
+from suanwang.ledger.api import router as ledger
+from suanwang.metering.api import router as metering
+from suanwang.people.api import router as people
+from suanwang.programmes.api import router as programmes
+from suanwang.registry.api import router as registry
+from suanwang.vouchers.api import router as vouchers
 
 
 class StrictParser(Parser):
@@ -74,8 +69,8 @@ class CityAPI(NinjaAPI):
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: Any = None
     ) -> OpenAPISchema:
-        document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
-        return openapi.complete(document)
+        prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
+        return openapi.CityDocument(self, prefix)
 
 
 api = CityAPI(
@@ -110,6 +105,11 @@ def _database_away(request: HttpRequest, error: Any) -> HttpResponse:
     return problems.problem(request, Unavailable("database_unavailable"))
 
 
-for _module, _name, _prefix in ROUTERS:
-    if find_spec(f"suanwang.{_module}") is not None:  # rooms land one by one
-        api.add_router(_prefix, getattr(import_module(f"suanwang.{_module}"), _name))
+api.add_router("", people)
+api.add_router("", registry)
+api.add_router("", ledger)
+api.add_router("/jobs", jobs)
+api.add_router("", metering)
+api.add_router("/vouchers", vouchers)
+api.add_router("/programmes", programmes)
+api.add_router("/agent", agent_router)

@@ -22,6 +22,7 @@ from suanwang.metering import services as metering
 from suanwang.registry import services as registry
 from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import SiteAgent
+from suanwang.registry.schemas import NodeIn
 from suanwang.site import clock
 
 agent_router = Router(tags=["agent"])
@@ -39,19 +40,6 @@ class EnrolIn(In):
 class EnrolOut(Schema):
     agent_id: UUID
     cluster_id: UUID
-
-
-class AcceleratorsIn(In):
-    model: str = Field(min_length=1, max_length=80)
-    count: int = Field(ge=0, le=1024)
-
-
-class NodeIn(In):
-    name: str = Field(min_length=1, max_length=80)
-    cores: int = Field(ge=1, le=65_536)
-    memory_mib: int = Field(ge=1, le=2**30)
-    accelerators: list[AcceleratorsIn] = Field(default_factory=list, max_length=16)
-    rack: str = Field("", max_length=40)
 
 
 class ReportIn(In):
