@@ -326,6 +326,8 @@ def test_a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost(
     assert platform.told[runs].states[-1] == "succeeded"
     assert platform.told[waits].logs["stdout"] == b"later\n"
     platform.until(lambda: len(platform.usage) == 4)
+    aside = Path(f"/proc/{agent.process.pid}/root{agent.home}/engine/places")
+    until(lambda: not aside.is_symlink())
 
 
 def test_usage_that_a_restored_platform_no_longer_has_is_sent_again(

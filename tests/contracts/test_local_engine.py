@@ -309,3 +309,17 @@ def read_uids(bench: LocalBench, count: int) -> list[int]:
 
 def spec_of(fields: dict[str, object]) -> JobSpec:
     return JobSpec.model_validate(fields)
+
+
+def test_a_submission_cut_off_leaves_nothing_after_the_next_start(bench: LocalBench) -> None:
+    ref = submit(bench, "a1", "sleep 60")
+    jobs = bench.settings.root / "jobs"
+    (jobs / ".new-half").mkdir()
+    place = Path(read_plan(jobs / ref).place)
+    half = place.parent / "half-built"
+    if place != jobs / ref:  # beside a closed home
+        half.mkdir()
+    bench.again()
+    assert [entry.name for entry in jobs.iterdir()] == [ref]
+    assert not half.exists()
+    assert place.is_dir()

@@ -116,3 +116,12 @@ def _reachable_places(root: Path) -> Path:
     link.unlink(missing_ok=True)
     link.symlink_to(folder)
     return folder
+
+
+def sweep_places(root: Path, jobs: Path) -> None:
+    """Delete what lies beside a closed home and belongs to no job: its building was cut off."""
+    link = root / "places"
+    if link.is_symlink() and link.readlink().is_dir():
+        for place in [*link.readlink().iterdir()]:
+            if not (jobs / place.name).exists():
+                remove_place(place, root)

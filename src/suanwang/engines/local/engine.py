@@ -17,7 +17,7 @@ from typing import IO
 from suanwang import __version__
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.local import cgroups, files, processes
-from suanwang.engines.local.boxes import Level, prepare_level, remove_place
+from suanwang.engines.local.boxes import Level, prepare_level, remove_place, sweep_places
 from suanwang.engines.local.build import Builder, LocalSettings
 from suanwang.engines.local.machine import Machine, read_machine
 from suanwang.engines.local.plan import (
@@ -69,6 +69,7 @@ class LocalEngine:
         self._live: dict[str, Plan] = {}
         for folder in self._jobs.iterdir():
             self._take_up(folder)
+        sweep_places(settings.root, self._jobs)
 
     def _take_up(self, folder: Path) -> None:
         if folder.name.startswith("."):
