@@ -53,7 +53,9 @@ def literals(node: ast.expr) -> set[str] | None:
         return {node.value}
     if isinstance(node, ast.IfExp):
         one, other = literals(node.body), literals(node.orelse)
-        return one | other if one and other else None
+        return one | other if one is not None and other is not None else None
+    if isinstance(node, ast.Attribute) and node.attr == "code":
+        return set()  # another refusal raised again with more facts
     return None
 
 

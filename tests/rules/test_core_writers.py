@@ -37,6 +37,10 @@ MAY_READ = {
     ("console/session.py", "Organisation"),  # the viewer's own
     ("console/shell.py", "Organisation"),  # the viewer's own
     ("console/views/money.py", "Organisation"),  # judged by the service it is handed to
+    ("console/views/audit.py", "Organisation"),  # whose account it is; the city's readers alone
+    ("console/views/operator.py", "Job"),  # sums over the pool, for the operator
+    ("console/views/operator.py", "Attempt"),  # the same
+    ("console/views/payment_orders.py", "Organisation"),  # the county office that bears a share
     ("console/views/money.py", "Payment"),  # of an invoice that was seen
     ("jobs/agent_api.py", "JobFile"),  # of an attempt leased to the signing agent
 } | {

@@ -20,7 +20,7 @@ from suanwang.ledger.models import Account
 from suanwang.ledger.queries import balance, statement
 from suanwang.people.models import Organisation
 from suanwang.people.roles import Role
-from suanwang.people.scope import Viewer
+from suanwang.people.scope import Viewer, visible
 from suanwang.site.clock import now
 
 ROWS_A_PAGE: Final = 50
@@ -43,17 +43,18 @@ def ledger(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     _only_readers(viewer)
     query = request.GET.get("q", "").strip()[:100]
     code = request.GET.get("code", "")
-    accounts = Account.objects.order_by("ledger", "code", "owner")
+    accounts = visible(Account, viewer).order_by("ledger", "code", "owner")
     if code in chart.TITLES:
         accounts = accounts.filter(code=code)
     if query:
-        owners = Organisation.objects.filter(name__icontains=query).values_list("pk", flat=True)
+        named_so = visible(Organisation, viewer).filter(name__icontains=query)
+        owners = named_so.values_list("pk", flat=True)
         found = accounts.filter(owner__icontains=query)
         named = accounts.filter(owner__in=[str(one) for one in owners[:50]])
         by_id = as_uuid(query)
         accounts = found | named
         if by_id is not None:
-            accounts = accounts | Account.objects.filter(pk=by_id)
+            accounts = accounts | visible(Account, viewer).filter(pk=by_id)
     shown = list(accounts[:ROWS_A_PAGE])
     facts = {
         "rows": [(one, balance(one.pk), _owner(one.owner)) for one in shown],
@@ -79,7 +80,7 @@ def _owner(owner: str) -> Organisation | None:
 def account(request: HttpRequest, viewer: Viewer, account_id: UUID) -> HttpResponse:
     """One account, entry by entry, each with the hash that chains it to the one before."""
     _only_readers(viewer)
-    shown = Account.objects.filter(pk=account_id).first()
+    shown = visible(Account, viewer).filter(pk=account_id).first()
     if shown is None:
         raise Http404
     after = request.GET.get("after", "")
