@@ -25,7 +25,7 @@ def prepare(city: Settings, *, demo: bool, say: Say) -> None:
 
     home = city.home.resolve()
     _migrate(say)
-    _load_catalogues(city)
+    load_catalogues(city)
     shown = _demo_sign_ins(say) if demo else []
     address = f"http://{city.host}:{city.port}"
     made = open_builtin(home, address, centre=city.builtin_centre, at=clock.now())
@@ -56,7 +56,8 @@ def _migrate(say: Say) -> None:
         call_command("migrate", interactive=False, verbosity=0)
 
 
-def _load_catalogues(city: Settings) -> None:
+def load_catalogues(city: Settings) -> None:
+    """What any city needs first: its policy's divisions and the accelerator models."""
     from suanwang import policy
     from suanwang.registry import services as registry
 
