@@ -88,6 +88,8 @@ class Agent:
         self._orders: queue.Queue[Orders] = queue.Queue()
         self._taken = threading.Event()
         self._wake = threading.Event()
+        self._knock = threading.Event()
+        """The platform has answered something: knock at its door again without waiting."""
         self._stopping = threading.Event()
         self._door = Door({}, [])
         self._report_at = self._deliver_at = 0.0
@@ -98,6 +100,7 @@ class Agent:
         """Ask the agent to end; safe from a signal handler."""
         self._stopping.set()
         self._wake.set()
+        self._knock.set()
 
     def run(self) -> None:
         """Work until stopped. Whatever was not delivered is delivered by the next run."""
@@ -179,7 +182,8 @@ class Agent:
             self._report_at = time.monotonic() + self._report_backoff.failed()
             log.warning("the report did not arrive: %s", error)
             return
-        self._report_backoff.worked()
+        if self._report_backoff.worked():
+            self._knock.set()
         self._report_at = time.monotonic() + _REPORT_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311
         self._spool.note("last_report", self._now().isoformat())
 
@@ -192,6 +196,7 @@ class Agent:
             log.warning("delivery waits %.0f s: %s", wait, error)
             return False
         if self._deliver_backoff.worked():
+            self._knock.set()
             log.info("delivery goes on")
         return more
 
@@ -204,8 +209,9 @@ class Agent:
                 orders = self._client.poll(door.free, door.running, self._wait_seconds)
             except (PlatformUnavailable, PlatformRefused) as error:
                 wait = backoff.failed()
-                log.warning("the platform does not answer, again in %.0f s: %s", wait, error)
-                self._stopping.wait(wait)
+                log.warning("the platform does not answer, again in %.1f s: %s", wait, error)
+                self._knock.wait(wait)
+                self._knock.clear()
                 continue
             except Exception:  # this thread must not end while the agent lives
                 log.exception("a poll failed")
