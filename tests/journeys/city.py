@@ -60,9 +60,9 @@ class City:
             )
         self.processes.append(process)
 
-    def agent(self, token: str) -> None:
+    def agent(self, token: str, name: str) -> None:
         """Enrol an agent for this machine with a token read from the page, and start it."""
-        place = str(self.home / "agent")
+        place = str(self.home / name)
         self.run(
             *("-m", "suanwang.cli", "agent", "enrol", "--url", self.address),
             *("--token", token, "--home", place),

@@ -60,11 +60,11 @@ def test_from_an_empty_city_to_a_voucher_paid_out(
 
     open_centre(at, city, tag, number)
     company = join(at, tag, number)
-    job = run_a_job(at, company)
+    job = run_a_job(at, company, tag)
     pay(at, tag)
     voucher = get_a_voucher(at, company)
     claim(at, company, voucher)
-    every_party_sees_its_side(at, company, job)
+    every_party_sees_its_side(at, company, job, tag)
     assert at.wrong == []
 
 
@@ -122,8 +122,7 @@ def open_centre(at: Visitor, city: City, tag: str, number: int) -> None:
     at.press("/enrol")
     token = at.text("code.secret")
     at.shot("provider-centre")
-    if number == 1:
-        city.agent(token)
+    city.agent(token, f"agent-{tag}")
     at.sign_in("operator")
     at.go(f"/centres/sample-{tag}/manage")
     at.page.check("#local")
@@ -155,14 +154,16 @@ def join(at: Visitor, tag: str, number: int) -> str:
     return username
 
 
-def run_a_job(at: Visitor, company: str) -> str:
+def run_a_job(at: Visitor, company: str, tag: str) -> str:
     """Price and support before committing; then it really runs and its output arrives."""
     at.sign_in(company)
     at.go("/centres")
     at.shot("centres")
     at.go("/jobs/new")
     at.page.locator("main details > summary").first.click()
-    at.fill(script=SCRIPT.format(language=at.language), centre="sample-zh", files_out="result.txt")
+    at.fill(
+        script=SCRIPT.format(language=at.language), centre=f"sample-{tag}", files_out="result.txt"
+    )
     at.shot("job-form")
     at.press("/jobs/new")
     review = at.text("main")
@@ -182,7 +183,7 @@ def run_a_job(at: Visitor, company: str) -> str:
 
 def pay(at: Visitor, tag: str) -> None:
     """The provider invoices; in Chinese the company pays online, in English by a bank slip."""
-    at.sign_in("provider-zh")
+    at.sign_in(f"provider-{tag}")
     at.go("/invoices")
     at.shot("provider-invoices")
     at.page.locator("main form[action='/invoices/issue'] button").first.click()
@@ -266,10 +267,10 @@ def claim(at: Visitor, company: str, voucher: str) -> None:
     at.shot("voucher")
 
 
-def every_party_sees_its_side(at: Visitor, company: str, job: str) -> None:
+def every_party_sees_its_side(at: Visitor, company: str, job: str, tag: str) -> None:
     pages = {
         company: ("/overview", "/jobs", "/statement", "/vouchers", "/claims", "/trail", "/members"),
-        "provider-zh": ("/overview", "/statement", "/my-centres", "/agents", "/trail"),
+        f"provider-{tag}": ("/overview", "/statement", "/my-centres", "/agents", "/trail"),
         "operator": ("/overview", "/pool", "/organisations", "/rating-problems", "/agents"),
         "reviewer": ("/overview", "/budget"),
         "finance": ("/payment-orders",),

@@ -34,7 +34,8 @@ def version_of(path: str) -> str:
 
 def serve(request: HttpRequest, path: str) -> HttpResponse:
     """One static file of the console or of htmx."""
-    found = finders.find(path) if path.startswith(_ALLOWED) else None
+    inside = path.startswith(_ALLOWED) and ".." not in path.split("/")
+    found = finders.find(path) if inside else None
     if not isinstance(found, str) or not Path(found).is_file():
         raise Http404
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"

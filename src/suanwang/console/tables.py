@@ -273,8 +273,8 @@ def _page(
     request: HttpRequest, rows: QuerySet[Row], path: str, falling: bool
 ) -> tuple[list[Row], str | None, str | None]:
     """The rows of this page and the addresses of the one before and after."""
-    back = "before" in request.GET
     cursor = _read_cursor(request.GET.get("before") or request.GET.get("after") or "")
+    back = "before" in request.GET and cursor is not None
     down = falling != back
     sorted_rows = rows.annotate(sort_key=F(path))
     if cursor is not None:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from suanwang.console.language import pick
 from suanwang.console.rulebook import rulebook
+from suanwang.console.words import UNITS, word
 from suanwang.core.money import format_yuan
 
 Json = Mapping[str, Any]
@@ -133,7 +134,14 @@ def shown_value(value: Any, name: str = "", *, money: bool = False) -> str:
     if isinstance(value, int) and (money or name.endswith("_fen")):
         return format_yuan(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return ", ".join(sorted(str(one) for one in value))
+        return ", ".join(sorted(_one(one) for one in value))
+    return str(value)
+
+
+def _one(value: Any) -> str:
+    """A member of a set or a row of a table: ``70 → 3/10``."""
+    if isinstance(value, list | tuple):
+        return " → ".join(_one(one) for one in value)
     return str(value)
 
 
@@ -152,5 +160,9 @@ def shown_parameter(name: str, value: Any) -> str:
         )
     if isinstance(value, str) and value in words:
         return localised(words[value])
-    unit = f" {series.unit}" if series.unit and series.unit != "fen" else ""
-    return shown_value(value, name, money=series.unit == "fen") + unit
+    money = series.unit == "fen" or series.unit.startswith("fen/")
+    unit = series.unit.removeprefix("fen").removeprefix("/")
+    shown = shown_value(value, name, money=money)
+    if not unit or unit == "ratio":
+        return shown
+    return f"{shown} / {word(UNITS, unit)}" if money else f"{shown} {word(UNITS, unit)}"

@@ -230,3 +230,25 @@ VERBS: Final[dict[str, Promise]] = {
     "rating.resolve": _("Resolved a rating problem"),
     "vouchers.expire": _("Expired a voucher"),
 }
+
+BENEFITS: Final[dict[str, Promise]] = {
+    "negotiated": _("Case by case"),
+    "rate_capped": _("A rate, up to a cap"),
+    "percent_capped": _("A share of fees, up to a cap"),
+    "fixed_once": _("A fixed amount, once"),
+    "selected_up_to": _("By selection, up to an amount"),
+    "selected_unspecified": _("By selection"),
+    "county_discretion": _("As the county decides"),
+    "refer_out": _("By other rules"),
+    "matching_service": _("A service, no money"),
+    "task_only": _("A task, no money"),
+}
+
+UNITS: Final[dict[str, Promise]] = {
+    "day": _("days"),
+    "month": _("months"),
+    "year": _("years"),
+    "rack": _("rack"),
+    "unit": _("product"),
+    "pflops": _("PFLOPS"),
+}

@@ -46,6 +46,7 @@ def _measure(package: Package, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "title": localised(measure.title),
+        "benefit": measure.benefit,
         "article": _article(package, measure.article),
         "evidence": [localised(one) for one in measure.evidence],
         "refers_to": localised(measure.refers_to) if measure.refers_to else "",

@@ -14,17 +14,26 @@ from suanwang.people.scope import Viewer, visible
 from suanwang.registry.models import DataCentre, Division, Price
 from suanwang.site.clock import now
 
+_PAYS = frozenset({"percent_capped", "fixed_once", "rate_capped", "selected_up_to"})
+
 
 @require_safe
 @public
 def home(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The first page: live figures, and the policy in brief."""
     at = now()
-    return render(
-        request,
-        "console/public/home.html",
-        {"figures": city_figures(at), "rulebook": rulebook()},
-    )
+    package = rulebook()
+    facts = {
+        "figures": city_figures(at),
+        "rulebook": package,
+        "featured": [
+            one
+            for one in (package.measures.values() if package else ())
+            # A name with a hyphen is a part of another measure's working.
+            if one.benefit in _PAYS and "-" not in one.name
+        ],
+    }
+    return render(request, "console/public/home.html", facts)
 
 
 @require_safe

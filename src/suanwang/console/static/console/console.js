@@ -102,3 +102,16 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => print());
 }
+
+/* A link to a folded part unfolds it. */
+function unfold() {
+  const part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (part instanceof HTMLDetailsElement) part.open = true;
+}
+addEventListener("hashchange", unfold);
+unfold();
+
+/* What is folded on the screen is printed in full. */
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details.why, details.measure")) part.open = true;
+});
