@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
 import pytest
 from django.db.models import Sum
 
+from suanwang import policy
+from suanwang.core.clock import SimulatedClock
 from suanwang.core.errors import Refused
 from suanwang.jobs.models import Job
 from suanwang.ledger import chart
@@ -12,10 +17,11 @@ from suanwang.ledger.queries import balance
 from suanwang.metering.models import Charge, Invoice, InvoiceLine
 from suanwang.people.models import Organisation
 from suanwang.programmes.models import PaymentOrder
-from suanwang.site import demo
+from suanwang.site import clock, demo
 from suanwang.site.audit import run
 from suanwang.site.bootstrap import load_catalogues
-from suanwang.site.settings import settings
+from suanwang.site.demo.calendar import stay_in_force
+from suanwang.site.settings import Settings, settings
 from suanwang.vouchers.models import Claim
 
 DAYS = 44  # one whole round, from invoices to the treasuries' receipts
@@ -44,6 +50,26 @@ def test_no_demo_is_ever_loaded_in_production(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Refused, match="demo_in_production"):
         demo.load(lambda *_: None)
     assert not Organisation.objects.exists()
+
+
+def test_a_demo_opened_after_its_policy_lives_while_it_was_in_force(tmp_path: Path) -> None:
+    package = policy.load(settings().policies / settings().policy)
+    much_later = datetime.combine(package.valid_to, time.min, UTC) + timedelta(days=400)
+    with clock.using(SimulatedClock(much_later)):
+        behind = stay_in_force(tmp_path)
+    kept = int((tmp_path / "clock-offset").read_text())
+    assert timedelta(seconds=kept) == behind
+    assert (much_later + behind).date() < package.valid_to
+    shifted = Settings(home=tmp_path)
+    assert shifted.clock_offset() == behind
+
+
+def test_a_demo_opened_in_time_lives_by_this_machines_clock(tmp_path: Path) -> None:
+    package = policy.load(settings().policies / settings().policy)
+    in_time = datetime.combine(package.valid_from, time.min, UTC) + timedelta(days=100)
+    with clock.using(SimulatedClock(in_time)):
+        assert stay_in_force(tmp_path) == timedelta(0)
+    assert not list(tmp_path.iterdir())
 
 
 def _must_have_lived() -> None:

@@ -1,4 +1,4 @@
-"""The clock of this process: this machine's, shifted by ``SUANWANG_CLOCK_OFFSET_SECONDS``.
+"""The clock of this process: this machine's, shifted by ``Settings.clock_offset``.
 
 Only edges call ``now()``; services are handed ``at``. Tests and the demo put another clock in.
 """
@@ -23,7 +23,7 @@ class SystemClock:
         return datetime.now(UTC) + self._offset
 
 
-_clock: Clock = SystemClock(timedelta(seconds=settings().clock_offset_seconds))
+_clock: Clock = SystemClock(settings().clock_offset())
 
 
 def now() -> datetime:
@@ -31,12 +31,18 @@ def now() -> datetime:
     return _clock.now()
 
 
+def use(clock: Clock) -> None:
+    """Let this process live by another clock from now on."""
+    global _clock  # noqa: PLW0603
+    _clock = clock
+
+
 @contextmanager
 def using(clock: Clock) -> Iterator[None]:
     """Let this process live by another clock for a while."""
-    global _clock  # noqa: PLW0603
-    before, _clock = _clock, clock
+    before = _clock
+    use(clock)
     try:
         yield
     finally:
-        _clock = before
+        use(before)

@@ -7,6 +7,7 @@ Development keys are generated on first start and refused when ``SUANWANG_ENV=pr
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,9 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+CLOCK_OFFSET_FILE = "clock-offset"
+"""In the home: whole seconds, written by the demo alone."""
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -82,6 +86,14 @@ class Settings(BaseSettings):
             return self.policies_dir
         of_checkout = CHECKOUT / "policies"
         return of_checkout if of_checkout.is_dir() else Path(__file__).parents[1] / "_policies"
+
+    def clock_offset(self) -> timedelta:
+        """The shift of the city's clock: set, or chosen by a demo that opened after its policy."""
+        seconds = self.clock_offset_seconds
+        kept = self.home / CLOCK_OFFSET_FILE
+        if not seconds and kept.is_file():
+            seconds = int(kept.read_text(encoding="ascii"))
+        return timedelta(seconds=seconds)
 
     def django_secret_key(self) -> str:
         """The key that signs sessions: set, or generated once for development."""

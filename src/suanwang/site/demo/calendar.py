@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
+from pathlib import Path
 
 from django.db import transaction
 
-from suanwang.core.clock import SimulatedClock
+from suanwang import policy
+from suanwang.core.clock import CITY_ZONE, SimulatedClock
 from suanwang.core.errors import Refused
 from suanwang.people.models import Organisation
 from suanwang.site import clock as site_clock
 from suanwang.site.demo import Progress, cast, months
 from suanwang.site.demo.data import city
 from suanwang.site.demo.days import Life
-from suanwang.site.settings import settings
+from suanwang.site.settings import CLOCK_OFFSET_FILE, settings
 
 SEED = 20240125
 CALENDAR: tuple[tuple[int, Callable[..., None], dict[str, bool]], ...] = (
@@ -39,6 +41,8 @@ CALENDAR: tuple[tuple[int, Callable[..., None], dict[str, bool]], ...] = (
 """On which day what is done. The last round stops half-way, so that every inbox has work."""
 
 ENERGY_EVERY_DAYS = 30
+BEFORE_THE_END = timedelta(days=45)
+"""At least so much of the policy's validity is left on the demo's first real day."""
 
 
 def load(progress: Progress, *, seed: int = SEED) -> bool:
@@ -51,11 +55,27 @@ def load(progress: Progress, *, seed: int = SEED) -> bool:
     days = settings().demo_days
     if Organisation.objects.filter(uscc=city()["organisations"]["operator"]["uscc"]).exists():
         return False
+    stay_in_force(settings().home)
     end = site_clock.now()
     clock = SimulatedClock(end - timedelta(days=days))
     with site_clock.using(clock), transaction.atomic():
         _live(clock, end, days, seed, progress)
     return True
+
+
+def stay_in_force(home: Path) -> timedelta:
+    """Open the demo while its policy is in force, whenever that is: its clock may run behind.
+
+    A real city's clock never moves; there the policy ends, and what comes after it is decided.
+    """
+    last_day = policy.load(settings().policies / settings().policy).valid_to
+    latest = datetime.combine(last_day, time.min, CITY_ZONE) - BEFORE_THE_END
+    behind = min(latest - site_clock.now(), timedelta(0))
+    if behind:
+        seconds = int(behind.total_seconds())
+        (home / CLOCK_OFFSET_FILE).write_text(str(seconds), encoding="ascii")
+        site_clock.use(site_clock.SystemClock(timedelta(seconds=seconds)))
+    return behind
 
 
 def _live(clock: SimulatedClock, end: datetime, days: int, seed: int, progress: Progress) -> None:
