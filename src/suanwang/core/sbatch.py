@@ -88,7 +88,7 @@ def read(script: str) -> Reading:
 
 
 def _options(script: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(script.splitlines(), 1):
+    for number, line in enumerate(script.split("\n"), 1):
         if line.strip() and not line.startswith("#"):
             return
         if not re.match(r"#SBATCH\s", line):
