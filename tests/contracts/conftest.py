@@ -1,0 +1,40 @@
+"""A platform on loopback and an agent that belongs to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from .agent_process import AgentProcess, processes_of
+from .platform_double import PlatformDouble
+
+
+@pytest.fixture
+def platform() -> Iterator[PlatformDouble]:
+    double = PlatformDouble()
+    yield double
+    double.go_away()
+    assert double.forged == []
+
+
+@pytest.fixture
+def agent(tmp_path: Path, platform: PlatformDouble) -> Iterator[AgentProcess]:
+    agent = AgentProcess(tmp_path / "home", platform)
+    agent.enrol()
+    yield agent
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        if agent.process is not None:
+            agent.end(signal.SIGKILL)
+    if (places := agent.home / "engine" / "places").is_symlink():
+        shutil.rmtree(places.readlink(), ignore_errors=True)
+    for attempt in platform.told:  # end what a failed test left
+        for pid in processes_of(attempt):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
