@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from django.db import DataError, InterfaceError, OperationalError
@@ -101,6 +102,7 @@ def _out_of_range(request: HttpRequest, error: Any) -> HttpResponse:
 def _database_away(request: HttpRequest, error: Any) -> HttpResponse:
     """A conflict that undid the transaction is tried again by the gate; else it is a 503."""
     state = getattr(error.__cause__, "sqlstate", None)
+    logging.getLogger(__name__).warning("the database refused: %s", error)
     setattr(request, MUST_BE_TRIED_AGAIN, state in ("40001", "40P01"))
     return problems.problem(request, Unavailable("database_unavailable"))
 
