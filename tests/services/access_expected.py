@@ -164,6 +164,9 @@ WRITES: dict[str, Ask] = {
     "POST /api/v1/rating-problems/{problem_id}/resolution": Ask(
         "rating.resolve", body=lambda side: {"resolution": "written_off", "reason": "无价"}
     ),
+    "POST /api/v1/unsettled-jobs/{job_id}/settlement": Ask(
+        "rating.resolve", body=lambda side: {"reason": "站点停运"}
+    ),
     "POST /api/v1/invoices": Ask(
         "invoices.issue",
         "provider",
@@ -299,6 +302,7 @@ NEVER_SUCCEEDS_HERE = frozenset(
         *(operation for operation, ask in WRITES.items() if ask.permission == AGENT),
         # Papers of this city have no transfers behind them; their way is told in tests of money.
         "POST /api/v1/rating-problems/{problem_id}/resolution",
+        "POST /api/v1/unsettled-jobs/{job_id}/settlement",
         "POST /api/v1/invoices",
         "POST /api/v1/vouchers/claims/{claim_id}/review",
         "POST /api/v1/vouchers/claims/{claim_id}/withdrawal",

@@ -72,6 +72,16 @@ def unsettled(request: HttpRequest, paging: Query[Paging]) -> Any:
     return page(found, cursor=paging.cursor, limit=paging.limit, order=("-submitted_at", "pk"))
 
 
+@router.post("/unsettled-jobs/{uuid:job_id}/settlement", response=schemas.SettlementOut)
+def settle(request: HttpRequest, job_id: UUID, payload: schemas.SettlementIn) -> Any:
+    """Close the account of a job whose centre will not report any more, for what did come in."""
+    viewer = viewer_of(request)
+    require(viewer, "rating.resolve")
+    return services.settle_without_usage(
+        queries.unsettled_job(job_id, viewer), payload.reason, actor=viewer, at=clock.now()
+    )
+
+
 @router.get("/invoices", response=Page[schemas.InvoiceOut])
 def invoices(
     request: HttpRequest, paging: Query[Paging], status: Literal["issued", "paid"] | None = None

@@ -120,6 +120,14 @@ def unsettled(viewer: Viewer) -> QuerySet[Job]:
     return rows.annotate(charged_fen=Sum("charges__amount_fen", default=0))
 
 
+def unsettled_job(job_id: UUID, viewer: Viewer) -> Job:
+    """One of them. Refuses ``job_not_found_for_settlement``."""
+    found = unsettled(viewer).filter(pk=job_id).first()
+    if found is None:
+        raise NotFound("job_not_found_for_settlement")
+    return found
+
+
 @dataclass(frozen=True)
 class Reconciliation:
     """One organisation's settled jobs of a period: five sums that must tell the same story, in fen.

@@ -78,6 +78,17 @@ class UnsettledOut(Schema):
     ended_at: datetime | None
 
 
+class SettlementIn(In):
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class SettlementOut(Schema):
+    job_id: UUID
+    organisation_id: UUID
+    amount_fen: int
+    settled_at: datetime
+
+
 class ResolutionIn(In):
     resolution: Literal["agreed", "written_off"]
     amount_fen: int = Field(0, ge=0, le=10**15)

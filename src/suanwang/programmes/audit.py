@@ -10,7 +10,7 @@ from suanwang.programmes import audit_sql as sql
 from suanwang.programmes.models import PaymentOrder
 from suanwang.vouchers.policy_in_force import by_hash
 
-FUNDING = "baoding-2024: 资金分担"
+FUNDING = "baoding-2024: funding clause"
 
 
 def checks() -> tuple[Check, ...]:

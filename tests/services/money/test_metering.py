@@ -131,6 +131,34 @@ def test_a_job_is_not_settled_before_it_ended_and_every_meter_is_in_and_rated(ci
     assert Settlement.objects.get().amount_fen == 1100
 
 
+def test_a_job_whose_centre_fell_silent_is_closed_by_the_operator_for_what_came_in(city):
+    before = city.spendable()
+    job = city.job(cards=1, hold=5_000)
+    core, memory, card = city.records(job.attempts.get())
+    take(city, [core, memory])
+    metering.rate_pending(at=city.now)
+
+    def close(by=city.operator, reason="站点停运"):
+        return metering.settle_without_usage(job, reason, actor=by, at=city.now)
+
+    with pytest.raises(Refused, match="reason_missing"):
+        close(reason=" ")
+    with pytest.raises(NotAllowed, match="permission_missing"):
+        close(by=city.provider_member)
+    assert close().amount_fen == 100
+    assert city.spendable() == before - 100
+    with pytest.raises(Refused, match="job_settled_already"):
+        close()
+    take(city, [card])
+    metering.rate_pending(at=city.now)
+    assert RatingProblem.objects.get().code == "job_already_settled"
+    whole = city.job()
+    city.report(whole)
+    metering.rate_pending(at=city.now)
+    with pytest.raises(Refused, match="usage_is_complete"):
+        metering.settle_without_usage(whole, "x", actor=city.operator, at=city.now)
+
+
 def test_an_abandoned_attempt_is_metered_but_never_billed(city):
     job = city.job()
     job.attempts.update(state=Attempt.State.ABANDONED)
@@ -280,6 +308,10 @@ def test_a_slip_counts_once_and_its_day_must_make_sense(city):
     second = city.invoice()
     with pytest.raises(Refused, match="payment_reference_used"):
         pay(city, second, reference=first.payment.reference)
+    with pytest.raises(Refused, match="channel_unknown"):
+        metering.record_payment(
+            second, "simulated", "S9", 100, date(2026, 3, 2), actor=city.operator, at=city.now
+        )
     with pytest.raises(Refused, match="payment_reference_missing"):
         pay(city, second, reference="  ")
     with pytest.raises(Refused, match="payment_day_in_future"):

@@ -9,7 +9,7 @@ from suanwang.metering.services.payments import (
     start_channel_payment,
 )
 from suanwang.metering.services.rating import rate_pending, resolve_problem
-from suanwang.metering.services.settlement import settle, settle_ended
+from suanwang.metering.services.settlement import settle, settle_ended, settle_without_usage
 from suanwang.metering.services.usage import take_usage
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "resolve_problem",
     "settle",
     "settle_ended",
+    "settle_without_usage",
     "start_channel_payment",
     "take_usage",
 ]

@@ -38,12 +38,15 @@ def record_payment(
     ``actor`` is None when a channel confirmed; otherwise the provider that holds the slip, or the
     operator. Safe to repeat with the same reference.
 
-    Refuses ``amount_differs`` (pay exactly the total), ``invoice_already_paid``,
+    Refuses ``channel_unknown`` (people record bank slips only), ``amount_differs`` (pay exactly
+    the total), ``invoice_already_paid``,
     ``payment_reference_missing``, ``payment_reference_used``, ``payment_day_in_future``,
     ``payment_before_invoice``.
     """
     if actor is not None:
         require(actor, "payments.record")
+        if channel != Payment.Channel.BANK_SLIP:
+            raise Refused("channel_unknown", channel=channel)
         if actor.role is Role.PROVIDER and actor.organisation_id != invoice.provider_id:
             raise NotAllowed("not_your_invoice")
     invoice = (

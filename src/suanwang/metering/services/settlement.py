@@ -15,6 +15,8 @@ from suanwang.ledger.models import Transfer
 from suanwang.ledger.services import create_accounts, create_transfers, post_or_refuse
 from suanwang.ledger.terms import Ledger, TransferResult, TransferSpec, chained, post, void
 from suanwang.metering.models import Charge, Settlement, UsageRecord
+from suanwang.people.scope import Viewer
+from suanwang.people.services import record, require
 
 
 def settlement_ids(job: Job) -> dict[str, UUID]:
@@ -42,7 +44,49 @@ def settle(job: Job, *, at: datetime) -> Settlement:
         return done
     if job.state not in Job.ENDED:
         raise Refused("job_not_ended", state=job.state)
-    _must_be_complete(job)
+    _must_be_rated(job)
+    missing = missing_meters(job)
+    if missing:
+        raise Refused("usage_incomplete", missing=", ".join(missing))
+    return _close(job, at=at)
+
+
+@transaction.atomic
+def settle_without_usage(job: Job, reason: str, *, actor: Viewer, at: datetime) -> Settlement:
+    """Close the account of a job whose centre will not report any more, for what did come in.
+
+    Without this its hold would stand for ever. What arrives later can only be written off.
+
+    Refuses ``reason_missing``, ``job_not_ended``, ``job_settled_already``, ``usage_unrated``, and
+    ``usage_is_complete`` when nothing is missing.
+    """
+    require(actor, "rating.resolve")
+    if not reason.strip():
+        raise Refused("reason_missing")
+    job = Job.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=job.pk)
+    if job.state not in Job.ENDED:
+        raise Refused("job_not_ended", state=job.state)
+    if Settlement.objects.filter(job=job).exists():
+        raise Refused("job_settled_already")
+    _must_be_rated(job)
+    missing = missing_meters(job)
+    if not missing:
+        raise Refused("usage_is_complete")
+    settlement = _close(job, at=at)
+    record(
+        actor,
+        "rating.resolve",
+        subject=job,
+        concerns=job.organisation,
+        at=at,
+        missing=missing,
+        reason=reason.strip(),
+        amount_fen=settlement.amount_fen,
+    )
+    return settlement
+
+
+def _close(job: Job, *, at: datetime) -> Settlement:
     by_provider: dict[UUID, int] = dict(
         Charge.objects.filter(job=job, amount_fen__gt=0)
         .values_list("provider_id")
@@ -59,15 +103,19 @@ def settle(job: Job, *, at: datetime) -> Settlement:
     )
 
 
-def _must_be_complete(job: Job) -> None:
+def missing_meters(job: Job) -> list[str]:
+    """The meters that started attempts of a job have not reported yet."""
     needed = {"core_seconds", "memory_mib_seconds"}
     if job.accelerators:
         needed.add("card_seconds")
     ran = job.attempts.filter(state=Attempt.State.ENDED, started_at__isnull=False)
+    missing: set[str] = set()
     for attempt in ran:
-        missing = needed - set(attempt.usage.values_list("meter", flat=True))
-        if missing:
-            raise Refused("usage_incomplete", missing=", ".join(sorted(missing)))
+        missing |= needed - set(attempt.usage.values_list("meter", flat=True))
+    return sorted(missing)
+
+
+def _must_be_rated(job: Job) -> None:
     # Of an abandoned attempt nothing is ever billed, so nothing needs to be waited for.
     unrated = UsageRecord.objects.filter(
         attempt__job=job, attempt__state=Attempt.State.ENDED, charge=None

@@ -56,7 +56,7 @@ def take_usage(
         try:
             readable.append(read_record(raw))
         except Refused as refusal:
-            refused.append(_refusal(str(raw.get("record_id", "")), refusal))
+            refused.append(_refusal(str(raw.get("record_id", ""))[:36], refusal))
     chain = _open_chain(agent, readable)
     for record in readable:
         try:
