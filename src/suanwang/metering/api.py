@@ -78,7 +78,7 @@ def settle(request: HttpRequest, job_id: UUID, payload: schemas.SettlementIn) ->
     viewer = viewer_of(request)
     require(viewer, "rating.resolve")
     return services.settle_without_usage(
-        queries.unsettled_job(job_id, viewer), payload.reason, actor=viewer, at=clock.now()
+        queries.job_to_settle(job_id, viewer), payload.reason, actor=viewer, at=clock.now()
     )
 
 

@@ -120,9 +120,10 @@ def unsettled(viewer: Viewer) -> QuerySet[Job]:
     return rows.annotate(charged_fen=Sum("charges__amount_fen", default=0))
 
 
-def unsettled_job(job_id: UUID, viewer: Viewer) -> Job:
-    """One of them. Refuses ``job_not_found_for_settlement``."""
-    found = unsettled(viewer).filter(pk=job_id).first()
+def job_to_settle(job_id: UUID, viewer: Viewer) -> Job:
+    """A job, settled or not. Refuses ``job_not_found_for_settlement``."""
+    require(viewer, "metering.read")
+    found = visible(Job, viewer).filter(pk=job_id).first()
     if found is None:
         raise NotFound("job_not_found_for_settlement")
     return found
