@@ -16,11 +16,15 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
 def check(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return suanwang("check", home, **settings)
+
+
+def suanwang(command: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("SUANWANG_")}
     environment.pop("DATABASE_URL", None)
     environment |= {"SUANWANG_HOME": str(home), "PYTHONPATH": str(SOURCE)} | settings
     return subprocess.run(
-        [sys.executable, "-P", "-m", "suanwang.cli", "check"],
+        [sys.executable, "-P", "-m", "suanwang.cli", command],
         capture_output=True, text=True, check=False, env=environment, cwd=home,
     )  # fmt: skip
 
@@ -98,3 +102,13 @@ def test_a_log_that_grew_too_large_is_put_aside_and_writers_go_on(tmp_path: Path
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["web.log", "web.log.1", "web.log.2", "web.log.3"]
     assert (tmp_path / "web.log.1").read_text().startswith("turn 4")
+
+
+@pytest.mark.parametrize("command", ["up", "web", "worker", "dispatcher", "prepare"])
+def test_no_process_of_a_production_city_starts_without_its_key(
+    tmp_path: Path, command: str
+) -> None:
+    done = suanwang(command, tmp_path, SUANWANG_ENV="production")
+    assert done.returncode == 1
+    assert "SUANWANG_SECRET_KEY: must be set" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -128,6 +128,7 @@ def prepare() -> None:
 
 def web() -> None:
     """Run one web process alone."""
+    _valid_settings()
     from suanwang.site.web import main
 
     main()
@@ -135,6 +136,7 @@ def web() -> None:
 
 def worker() -> None:
     """Run one task worker alone."""
+    _valid_settings()
     from suanwang.site.worker import main
 
     main()
@@ -143,9 +145,8 @@ def worker() -> None:
 def dispatcher() -> None:
     """Run one dispatcher alone; there may be several."""
     from suanwang.site import logs
-    from suanwang.site.settings import settings
 
-    logs.configure("dispatcher", form=settings().log_format)
+    logs.configure("dispatcher", form=_valid_settings().log_format)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
     import django
 
@@ -168,12 +169,13 @@ def _say(line: str) -> None:
 
 
 def _valid_settings() -> Settings:
-    from pydantic import ValidationError
-
+    """The settings, or an end that names every one that is wrong."""
+    from suanwang.site.check import settings_findings
     from suanwang.site.settings import settings
 
-    try:
-        return settings()
-    except ValidationError:
-        typer.echo("suanwang: a setting is not valid; run: suanwang check", err=True)
-        raise typer.Exit(1) from None
+    wrong = [finding for finding in settings_findings() if finding.must_fix]
+    for finding in wrong:
+        typer.echo(f"suanwang: {finding.subject}: {finding.said}", err=True)
+    if wrong:
+        raise typer.Exit(1)
+    return settings()

@@ -26,6 +26,18 @@ class Finding:
 
 def findings() -> Iterator[Finding]:
     """Look at everything; nothing is changed."""
+    broken = False
+    for finding in settings_findings():
+        broken = broken or finding.must_fix
+        yield finding
+    if not broken:
+        yield from _home(settings())
+        yield from _database(settings())
+        yield from _machine()
+
+
+def settings_findings() -> Iterator[Finding]:
+    """Look at the settings alone: what every process asks before it starts."""
     try:
         city = settings()
     except ValidationError as error:
@@ -37,10 +49,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("settings", f"valid, for {city.env}")
     yield from _keys(city)
     yield from _production(city)
-    yield from _home(city)
     yield from _policy(city)
-    yield from _database(city)
-    yield from _machine()
 
 
 def _keys(city: Settings) -> Iterator[Finding]:
