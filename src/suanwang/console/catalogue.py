@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -25,7 +25,8 @@ class Offer:
     prices: tuple[Price, ...]
     pue: str | None
     green: str | None
-    online: bool
+    state: str
+    """Of its agents: ``online``, ``silent``, or ``demo`` for a centre without machines."""
 
     @property
     def core_price(self) -> Price | None:
@@ -108,8 +109,15 @@ def _offer(
         prices=tuple(centre.__dict__["prices_now"]),
         pue=ratio(energy["facility"], energy["it"]) if energy else None,
         green=ratio(100 * energy["green"], energy["facility"], 0) if energy else None,
-        online=any(agent_state(one, at) == "online" for c in clusters for one in c.agents.all()),
+        state=_state({agent_state(one, at) for c in clusters for one in c.agents.all()}, clusters),
     )
+
+
+def _state(agents: set[str], clusters: Sequence[Cluster]) -> str:
+    if "online" in agents:
+        return "online"
+    imagined = bool(clusters) and all(one.engine == Cluster.Engine.MEMORY for one in clusters)
+    return "demo" if imagined else "silent"
 
 
 def agent_state(agent: SiteAgent, at: datetime) -> str:
@@ -118,5 +126,7 @@ def agent_state(agent: SiteAgent, at: datetime) -> str:
         return "revoked"
     if agent.enrolled_at is None:
         return "waiting"
+    if agent.cluster.engine == Cluster.Engine.MEMORY:
+        return "demo"
     heard = agent.last_seen_at is not None and at - agent.last_seen_at <= timedelta(minutes=5)
     return "online" if heard else "silent"

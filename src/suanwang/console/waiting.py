@@ -13,7 +13,7 @@ from suanwang.people.models import Organisation
 from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer, visible
 from suanwang.programmes.models import Application, PaymentShare
-from suanwang.registry.models import SiteAgent
+from suanwang.registry.models import Cluster, SiteAgent
 from suanwang.vouchers.models import Claim
 
 COUNT_MAX: Final = 100
@@ -49,9 +49,9 @@ def silent_agents(viewer: Viewer, at: datetime) -> int:
     if not viewer.may("agents.enrol"):
         return 0
     return _some(
-        visible(SiteAgent, viewer).filter(
-            enrolled_at__isnull=False, revoked_at=None, last_seen_at__lt=at - SILENT_AFTER
-        )
+        visible(SiteAgent, viewer)
+        .filter(enrolled_at__isnull=False, revoked_at=None, last_seen_at__lt=at - SILENT_AFTER)
+        .exclude(cluster__engine=Cluster.Engine.MEMORY)
     )
 
 

@@ -76,6 +76,7 @@ CHIPS: Final[dict[str, dict[str, Words]]] = {
     "agent": {
         "online": (_("Online"), "done"),
         "silent": (_("Silent"), "refused"),
+        "demo": (_("Demo, runs nothing"), ""),
         "waiting": (_("Not enrolled yet"), "waiting"),
         "revoked": (_("Revoked"), ""),
     },
