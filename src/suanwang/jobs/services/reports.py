@@ -72,11 +72,15 @@ def own_attempt(agent: SiteAgent, attempt_id: UUID) -> Attempt:
 
     Refuses ``attempt_unknown``, and ``attempt_void`` for one the platform has given up.
     """
-    found = Attempt.objects.filter(pk=attempt_id, cluster=agent.cluster_id).first()
-    if found is None:
+    job = (
+        Job.objects.select_for_update(of=("self",))
+        .filter(attempts__pk=attempt_id, attempts__cluster=agent.cluster_id)
+        .first()
+    )
+    if job is None:
         raise NotFound("attempt_unknown", attempt=str(attempt_id))
-    job = Job.objects.select_for_update(of=("self",)).get(pk=found.job_id)
-    attempt = Attempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
+    locked = Attempt.objects.select_for_update(of=("self",)).select_related("node")
+    attempt = locked.get(pk=attempt_id)
     attempt.job = job
     if attempt.state == Attempt.State.ABANDONED or attempt.agent_id not in (None, agent.pk):
         raise Refused("attempt_void", attempt=str(attempt_id))

@@ -115,8 +115,14 @@ def report_nodes(
     agent.save(update_fields=["version", "isolation", "last_seen_at"])
 
 
-def seen(agent: SiteAgent, *, at: datetime) -> None:
-    """Note that an agent called; written at most every ten seconds."""
-    if agent.last_seen_at is None or at - agent.last_seen_at >= _SEEN_EVERY:
-        SiteAgent.objects.filter(pk=agent.pk).update(last_seen_at=at)
+def seen(*agents: SiteAgent, at: datetime) -> None:
+    """Note that agents called; written at most every ten seconds of each."""
+    due = [
+        agent
+        for agent in agents
+        if agent.last_seen_at is None or at - agent.last_seen_at >= _SEEN_EVERY
+    ]
+    if due:
+        SiteAgent.objects.filter(pk__in=[agent.pk for agent in due]).update(last_seen_at=at)
+    for agent in due:
         agent.last_seen_at = at

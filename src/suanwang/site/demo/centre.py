@@ -65,9 +65,10 @@ class DemoCentre:
             at=self._clock.now(),
         )
 
-    def call(self) -> None:
-        """Let the city know that this centre is there; one not heard of gets no work."""
-        registry.seen(self._agent, at=self._clock.now())
+    @property
+    def agent(self) -> SiteAgent:
+        """Who speaks for this centre."""
+        return self._agent
 
     def next_end(self) -> datetime | None:
         """When the next of its jobs ends."""
@@ -83,7 +84,6 @@ class DemoCentre:
                 continue
             self._leases[key] = one
             self._engine.submit([Submission(key, JobSpec.model_validate(one.spec))])
-            self._say(key, "accepted", at)
             self._say(key, "running", at)
 
     def finish(self) -> int:

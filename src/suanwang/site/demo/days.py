@@ -20,6 +20,7 @@ from suanwang.engines.memory import Outcome
 from suanwang.jobs import services as jobs
 from suanwang.jobs.models import Attempt
 from suanwang.metering.services import rate_pending, settle_ended
+from suanwang.registry import services as registry
 from suanwang.site.demo.cast import Cast, node_reports
 from suanwang.site.demo.centre import DemoCentre
 from suanwang.site.demo.data import city
@@ -70,8 +71,8 @@ class Life:
                 self._settle(at)
             while self._wishes and self._wishes[0].at <= at:
                 _submit(self._cast, heapq.heappop(self._wishes), at)
-            for centre in self._centres:
-                centre.call()
+            # A centre that is not heard of gets no work.
+            registry.seen(*(centre.agent for centre in self._centres), at=at)
             if jobs.dispatch_once(at):
                 self._pull()
             tell(at)
