@@ -13,7 +13,6 @@ from uuid import UUID
 from suanwang.jobs.models import Attempt, Job
 from suanwang.placement import Ask, Goal, Machine, Rates, Room, Running, Snapshot
 from suanwang.registry import queries as registry
-from suanwang.registry.models import DataCentre, Node
 from suanwang.registry.rules import counted_gflops
 
 _ROUNDING_FEN = 2
@@ -24,7 +23,6 @@ _GREY_UNKNOWN = Fraction(2)
 
 def take_snapshot(at: datetime) -> Snapshot:
     """The machines that take new work and what is running on them now."""
-    nodes = list(registry.working_nodes())
     online = registry.online_clusters(at)
     rates = _rates(at)
     grey = {
@@ -36,41 +34,43 @@ def take_snapshot(at: datetime) -> Snapshot:
         for model, figures in registry.figures().items()
         if (counted := counted_gflops(figures, "fp16"))
     }
+    # Plain values: a city has thousands of nodes and this runs at every step.
+    nodes = registry.working_nodes().values_list(
+        "id",
+        "name",
+        "cluster_id",
+        "cluster__centre_id",
+        "cluster__centre__code",
+        "cores",
+        "memory_mib",
+        "accelerators",
+        "accelerator_model_id",
+    )
     machines = [
-        _machine(node, online, rates, grey.get(node.cluster.centre_id, _GREY_UNKNOWN), gflops)
-        for node in nodes
+        Machine(
+            id=node,
+            name=name,
+            cluster_id=cluster,
+            centre=code,
+            whole=Room(cores, memory_mib, cards),
+            model=model,
+            online=cluster in online,
+            rates=rates(centre, model),
+            energy=grey.get(centre, _GREY_UNKNOWN),
+            gflops=gflops.get(model or "", 0),
+        )
+        for node, name, cluster, centre, code, cores, memory_mib, cards, model in nodes
     ]
     return Snapshot(machines, _running(at))
 
 
-def _machine(
-    node: Node,
-    online: set[UUID],
-    rates: Callable[[UUID, str | None], Rates],
-    grey: Fraction,
-    gflops: dict[str, int],
-) -> Machine:
-    centre: DataCentre = node.cluster.centre
-    model = node.accelerator_model_id
-    return Machine(
-        id=node.pk,
-        name=node.name,
-        cluster_id=node.cluster_id,
-        centre=centre.code,
-        whole=Room(node.cores, node.memory_mib, node.accelerators),
-        model=model,
-        online=node.cluster_id in online,
-        rates=rates(centre.pk, model),
-        energy=grey,
-        gflops=gflops.get(model or "", 0),
-    )
-
-
 def _rates(at: datetime) -> Callable[[UUID, str | None], Rates]:
     """The rates of a centre for a model of card; machines of one kind share one object."""
-    prices = {
-        (p.centre_id, p.meter, p.accelerator_model_id): Fraction(p.price_fen, p.per_quantity)
-        for p in registry.prices_valid(at)
+    prices: dict[tuple[UUID, str, str | None], Fraction] = {
+        (centre, meter, model): Fraction(price_fen, per_quantity)
+        for centre, meter, model, price_fen, per_quantity in registry.prices_valid(at).values_list(
+            "centre_id", "meter", "accelerator_model_id", "price_fen", "per_quantity"
+        )
     }
 
     @cache

@@ -110,10 +110,11 @@ def holdings() -> dict[UUID, Holding]:
 def figures() -> dict[str, list[Figure]]:
     """Every published figure by accelerator model."""
     found: dict[str, list[Figure]] = defaultdict(list)
-    for row in AcceleratorFigure.objects.all():
-        found[row.model_id].append(
-            Figure(row.precision, row.sparsity, row.basis, row.gflops, row.evidence)
-        )
+    rows = AcceleratorFigure.objects.values_list(
+        "model_id", "precision", "sparsity", "basis", "gflops", "evidence"
+    )
+    for model, precision, sparsity, basis, gflops, evidence in rows:
+        found[model].append(Figure(precision, sparsity, basis, gflops, evidence))
     return dict(found)
 
 
