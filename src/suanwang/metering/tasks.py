@@ -21,8 +21,7 @@ def rate_and_settle(timestamp: int | None = None) -> None:
     for _ in range(_ROUNDS_AT_MOST):
         if not any(services.rate_pending(at=at)):
             break
-    while services.settle_ended(at=at):
-        pass
+    services.settle_ended(at=at)
 
 
 @app.periodic(cron="10 1 1 * *")

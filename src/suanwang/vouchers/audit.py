@@ -137,9 +137,26 @@ def _decided_otherwise(claim: Claim) -> str | None:
         return f"cannot be decided again: {refusal}"
     if not again.eligible or again.amount_fen != claim.amount_fen:
         return f"{claim.amount_fen} fen, decided again {again.amount_fen}"
-    if again.as_json() != claim.decision:
+    if _trace(again.as_json()) != _trace(claim.decision):
         return "the reasons that were given are not those of the policy"
     return None
+
+
+_TRACED = {
+    "steps": ("name", "article", "value"),
+    "conditions": ("name", "article", "met"),
+    "caps": ("name", "limit_fen", "cut_fen"),
+}
+
+
+def _trace(decision: dict[str, Any]) -> dict[str, Any]:
+    """What a decision rests on, without its words: those may be put better one day."""
+    trace: dict[str, Any] = {
+        name: decision.get(name) for name in ("amount_fen", "eligible", "package_hash", "facts")
+    }
+    for part, names in _TRACED.items():
+        trace[part] = [[row.get(name) for name in names] for row in decision.get(part, [])]
+    return trace
 
 
 def check_reserves() -> Finding:

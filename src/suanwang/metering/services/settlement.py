@@ -178,10 +178,10 @@ def _release(job: Job, *, at: datetime) -> None:
         raise Refused("hold_not_released", result=result.value)
 
 
-def settle_ended(*, at: datetime, limit: int = 500) -> int:
+def settle_ended(*, at: datetime) -> int:
     """Settle every ended job that can be; those that still wait for something are left alone."""
     settled = 0
-    for job in _ready(limit):
+    for job in _ready():
         try:
             settle(job, at=at)
         except Refused:
@@ -190,7 +190,7 @@ def settle_ended(*, at: datetime, limit: int = 500) -> int:
     return settled
 
 
-def _ready(limit: int) -> list[Job]:
+def _ready() -> list[Job]:
     """Ended jobs whose started attempts have reported and whose records are all rated."""
     ran = Q(attempts__state=Attempt.State.ENDED, attempts__started_at__isnull=False)
     return list(
@@ -204,5 +204,5 @@ def _ready(limit: int) -> list[Job]:
             ),
         )
         .filter(Q(ran=0) | Q(rated__gte=2 * F("ran")))
-        .order_by("ended_at", "id")[:limit]
+        .order_by("ended_at", "id")
     )
