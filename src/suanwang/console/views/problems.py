@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from suanwang.console.language import short
@@ -57,4 +58,5 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """500. Asks nothing of the database, which may be what broke."""
-    return render(request, "console/broken.html", status=500)
+    # Without the request: its context would look up who is signed in.
+    return HttpResponse(render_to_string("console/broken.html"), status=500)
