@@ -99,11 +99,11 @@ def interpreter() -> str:
         real = Path(candidate).resolve()
         if all(one.stat().st_mode & 0o001 for one in (real, *real.parents)):
             asked = subprocess.run(
-                [candidate, "-c", "import sys; print(sys.version_info[:2])"],
+                [real, "-c", "import sys; print(sys.version_info[:2])"],
                 capture_output=True, text=True, check=True,
             )  # fmt: skip
             if asked.stdout.strip() == str(sys.version_info[:2]):
-                return candidate
+                return str(real)  # the virtual environment may lie where they cannot go
     pytest.skip(f"no Python {sys.version_info[:2]} that an ordinary user can run")
 
 

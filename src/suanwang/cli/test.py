@@ -39,7 +39,7 @@ def test(
 ) -> None:
     """Check everything: form, types, floors, translations, documents, and all tests.
 
-    Installs Debian's chromium, CJK font and bubblewrap if it may; where it may not, the tests
+    Installs Debian's chromium, CJK font, bubblewrap and libatomic1 if it may; where it may not, the tests
     that need them skip and say why. With CI=true nothing may skip.
     """
     checkout = _checkout()
@@ -123,6 +123,8 @@ def missing_packages() -> Iterator[str]:
         yield "fonts-noto-cjk"
     if shutil.which("bwrap") is None:
         yield "bubblewrap"
+    if not any(Path("/usr/lib").glob("*/libatomic.so.1")):
+        yield "libatomic1"  # playwright's own node needs it
 
 
 def _may_sudo() -> bool:
