@@ -39,8 +39,8 @@ def test(
 ) -> None:
     """Check everything: form, types, floors, translations, documents, and all tests.
 
-    Installs Debian's chromium, CJK font, bubblewrap and libatomic1 if it may; where it may not, the tests
-    that need them skip and say why. With CI=true nothing may skip.
+    Installs what tests need of Debian (chromium, a CJK font, bubblewrap, libatomic1) if it may;
+    where it may not, those tests skip and say why. With CI=true nothing may skip.
     """
     checkout = _checkout()
     install_system_packages()
