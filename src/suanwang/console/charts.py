@@ -17,6 +17,7 @@ from suanwang.people.scope import Viewer, visible
 WIDTH: Final = 960
 HEIGHT: Final = 180
 LEFT: Final = 88
+RIGHT: Final = 20
 BOTTOM: Final = 24
 TOP: Final = 12
 
@@ -66,7 +67,7 @@ def bars(days: Sequence[date], by_day: Mapping[date, int]) -> Chart:
     """One bar a day, to scale; every fifth day is named below."""
     values = [by_day.get(day, 0) for day in days]
     top = _round_up(max(values, default=0))
-    step = (WIDTH - LEFT) / max(len(days), 1)
+    step = (WIDTH - LEFT - RIGHT) / max(len(days), 1)
     room = HEIGHT - BOTTOM - TOP
     drawn = []
     for at, (day, value) in enumerate(zip(days, values, strict=True)):

@@ -9,4 +9,7 @@ from suanwang.registry.models import Division
 def city_name() -> str:
     """The city the county-level units belong to; empty before any division is loaded."""
     city = Division.objects.filter(code__endswith="00").order_by("code").first()
-    return "" if city is None else pick(city.name, city.name_en)
+    if city is None:
+        return ""
+    # The funding table may note the level behind the name; a headline needs the name alone.
+    return pick(city.name, city.name_en.partition(" (")[0])

@@ -154,7 +154,9 @@ def unit_price(price: Any) -> str:
 @register.filter
 def mib(amount: int) -> str:
     """Memory for reading: GiB from 1,024 MiB on."""
-    return f"{decimals(Fraction(amount, 1024), 1)} GiB" if amount >= 1024 else f"{amount} MiB"
+    if amount < 1024:
+        return f"{amount} MiB"
+    return f"{decimals(Fraction(amount, 1024), 1 if amount % 1024 else 0)} GiB"
 
 
 @register.filter
