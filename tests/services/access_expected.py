@@ -191,6 +191,17 @@ WRITES: dict[str, Ask] = {
     "POST /api/v1/vouchers/verification": Ask(
         ANYBODY, body=lambda side: {"content": {"number": "x"}, "signature": "x"}
     ),
+    "POST /api/v1/policy/{package}/decision": Ask(
+        ANYBODY,
+        body=lambda side: {
+            "measure": "7",
+            "on": "2026-07-20",
+            "facts": {"works_in_key_industry": True},
+        },
+    ),
+    "POST /api/v1/policy/{package}/finding": Ask(
+        ANYBODY, body=lambda side: {"on": "2026-07-20", "facts": {"applicant_kind": "maker"}}
+    ),
     "POST /api/v1/vouchers/pool": Ask("pool.fund", "self", lambda side: {"year": 2026}),
     "POST /api/v1/vouchers/claims/{claim_id}/review": Ask(
         "claims.review", body=lambda side: {"approve": False, "reason": "材料不符"}
@@ -265,7 +276,12 @@ BY_ADDRESS: dict[tuple[str, str], str] = {
 }
 """Where another thing stands for it than usual."""
 
-FIXED: dict[str, str] = {"stream": "stdout", "path": "site.css"}
+FIXED: dict[str, str] = {
+    "stream": "stdout",
+    "path": "site.css",
+    "package": "baoding-2024",
+    "measure": "5c",
+}
 """Parameters that are words, not things."""
 
 

@@ -104,6 +104,7 @@ NAVIGATION: Final = (
         (
             Entry("/centres", _("Centres and prices")),
             Entry("/policy", _("Policy")),
+            Entry("/calculator", _("Policy calculator")),
         ),
     ),
 )  # fmt: skip
@@ -111,6 +112,7 @@ PUBLIC: Final = (
     ("/", _("Home")),
     ("/centres", _("Centres and prices")),
     ("/policy", _("Policy")),
+    ("/calculator", _("Policy calculator")),
 )
 
 

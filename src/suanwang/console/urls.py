@@ -8,6 +8,7 @@ from suanwang.console import static_files
 from suanwang.console.views import (
     account,
     audit,
+    calculator,
     claims,
     desk,
     jobs,
@@ -28,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("centres", public.centres, name="centres"),
     path("centres/<slug:code>", public.centre, name="centre"),
     path("policy", policy.policy, name="policy"),
+    path("calculator", calculator.calculator, name="calculator"),
     path("sign-in", account.sign_in_page, name="sign-in"),
     path("sign-out", account.sign_out_here, name="sign-out"),
     path("register", account.register, name="register"),
