@@ -125,6 +125,7 @@ READ_ONLY = frozenset(
         "centres",
         "centre",
         "policy",
+        "calculator",
         "search",
         "overview",
         "inbox",

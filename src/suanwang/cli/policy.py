@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
     policy = typer.Typer(no_args_is_help=True, help="The policy as rules: decide, check, print.")
     policy.command("list")(list_)
     policy.command("print")(print_)
-    for command in (check, decide, prove, mutate, publish):
+    for command in (check, decide, prove, mutate, simulate, publish):
         policy.command()(command)
     app.add_typer(policy, name="policy")
 
@@ -175,6 +175,31 @@ def mutate(
     total = caught.total() / max(1, made.total())
     typer.echo(f"{caught.total()} / {made.total()} = {total:.1%}")
     raise typer.Exit(code=0 if caught.total() == made.total() else 1)
+
+
+def simulate(
+    package: Package_,
+    population: Annotated[str, typer.Option(help="A CSV of facts, or synthetic:N.")],
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter: voucher.use_ratio=0.4")
+    ] = None,
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
+    to: Annotated[Path | None, typer.Option("--csv", help="Write the table here too.")] = None,
+) -> None:
+    """What if? Compare today's rules with changed ones over a population and a year."""
+    from suanwang import policy
+    from suanwang.cli import what_if
+    from suanwang.policy.simulate import compare
+
+    wanted = policy.load(folder_of(package))
+    day = _day_of(wanted, on)
+    units = what_if.population_of(wanted, population)
+    compared = compare(wanted, what_if.changes_of(wanted, change or []), units, day)
+    rows = what_if.rows_of(wanted, compared, units, day)
+    for line in what_if.report(compared, rows, language()):
+        typer.echo(line)
+    if to is not None:
+        what_if.write_csv(to, rows)
 
 
 def publish(

@@ -54,7 +54,9 @@ def read_measure(
     others, refers = entry.maybe("others"), entry.maybe("refers_to")
     evidence, governed = entry.maybe("evidence"), entry.maybe("governed_by")
     settlement, holder = entry.maybe("settlement"), entry.maybe("holder")
-    pool = entry.maybe("pool")
+    pool, fee, award = entry.maybe("pool"), entry.maybe("stands_on"), entry.maybe("is_award")
+    if fee and fee.text() not in names.used:
+        fee.wrong("policy_name_unknown", name=fee.value)
     measure = Measure(
         name=entry.at("measure").text(),
         article=entry.at("article").text(),
@@ -73,6 +75,8 @@ def read_measure(
         refers_to=refers.words() if refers else {},
         governed_by=_governed(governed, parameters) if governed else (),
         pool=pool.text() if pool else "",
+        stands_on=fee.text() if fee else "",
+        is_award=award.truth() if award else True,
     )
     entry.closed()
     return measure

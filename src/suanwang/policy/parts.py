@@ -156,6 +156,10 @@ class Measure:
     """Parameters that no formula uses but that the office and the platform follow."""
     pool: str = ""
     """The name of the yearly pool it draws on, or nothing."""
+    stands_on: str = ""
+    """The fact that holds the fee it supports. Awards on the same fee overlap: one is paid."""
+    is_award: bool = True
+    """False of a measure that only works something out on the way: a base, an issue, a reading."""
 
     def nodes(self) -> Iterator[Node]:
         """Every expression of the measure."""

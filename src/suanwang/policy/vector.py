@@ -136,13 +136,18 @@ def compile_columns(package: Package, measure: str, on: date) -> Rule:
 
 def tabulate(package: Package, measure: str, columns: Mapping[str, Any]) -> Table:
     """The columns of a measure's facts as checked integers."""
-    wanted = package.measure(measure)
-    missing = [name for name in wanted.facts if name not in columns]
+    return tabulate_facts(package, package.measure(measure).facts, columns)
+
+
+def tabulate_facts(package: Package, facts: Sequence[str], columns: Mapping[str, Any]) -> Table:
+    """The columns of some facts as checked integers; good for every measure that asks for them."""
+    missing = [name for name in facts if name not in columns]
     if missing:
         raise Refused("policy_facts_missing", facts=", ".join(missing))
-    days = np.int64 if _counts_days(wanted) else np.int32
+    multiplies = any(_counts_days(measure) for measure in package.measures.values())
+    days = np.int64 if multiplies else np.int32
     checked = {
-        name: _column(package.facts[name], np.asarray(columns[name]), days) for name in wanted.facts
+        name: _column(package.facts[name], np.asarray(columns[name]), days) for name in facts
     }
     lengths = {len(column) for column in checked.values()}
     if len(lengths) > 1:
@@ -164,10 +169,17 @@ def _column(fact: Fact, given: Column, days: type[np.signedinteger[Any]]) -> Col
             ordinals = given.astype("datetime64[D]").astype(np.int64) + EPOCH
             _within(fact, ordinals, 1)
             return ordinals.astype(days)
-        case (("choice" | "division"), "U"):
-            values, places = np.unique(given, return_inverse=True)
-            codes = np.array([encode_one(fact, str(value)) for value in values], dtype=np.int32)
-            return codes[places]
+        case "choice", "U":
+            codes = np.full(given.shape, -1, dtype=np.int32)
+            for code, choice in enumerate(fact.type.choices):
+                codes[given == choice] = code
+            if codes.min(initial=0) >= 0:
+                return codes
+        case "division", "U" if given.dtype.itemsize == 6 * 4:
+            digits = np.ascontiguousarray(given).view(np.uint32).reshape(-1, 6).astype(np.int64)
+            digits -= ord("0")
+            if digits.min(initial=0) >= 0 and digits.max(initial=0) <= 9:
+                return (digits @ 10 ** np.arange(5, -1, -1)).astype(np.int32)
     return _one_by_one(fact, given, days)
 
 
