@@ -123,5 +123,7 @@ def revoke_api_key(key_id: UUID, *, actor: Viewer, at: datetime) -> ApiKey:
 
 def note_key_use(key: ApiKey, *, at: datetime) -> None:
     """Remember when a key was last used, to the minute: one write a minute, not one a request."""
+    if key.last_used_at is not None and key.last_used_at >= at - USE_IS_NOTED_EVERY:
+        return
     stale = Q(last_used_at=None) | Q(last_used_at__lt=at - USE_IS_NOTED_EVERY)
     ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=at)
