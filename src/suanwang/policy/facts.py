@@ -101,5 +101,6 @@ def _out_of_range(fact: Fact, value: object) -> Refused:
 
 
 def _shown(value: object) -> str:
-    shown = value.isoformat() if isinstance(value, date) else repr(value)
-    return shown[:60]
+    if isinstance(value, date):
+        return value.isoformat()
+    return (value if isinstance(value, str) else repr(value))[:60]

@@ -75,7 +75,8 @@ def calculator(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     facts = {name: value for name, value in told.items() if name not in request.GET} | known
     today = now().astimezone(CITY_ZONE).date()
     on = min(max(today, package.valid_from), package.tail_until)
-    found = find(package, facts, on)
+    # Bases, issues and other readings are steps of the office's work, not things to apply for.
+    found = [one for one in find(package, facts, on) if one.measure.is_award]
     asked = list(dict.fromkeys([*errors, *questions(found)]))[:AT_ONCE]
     page = {
         "rulebook": package,
@@ -105,7 +106,7 @@ def _answers(package: Package, request: HttpRequest) -> tuple[dict[str, object],
             encode_one(fact, value)
             facts[name] = value
         except SuanwangError as refused:
-            errors[name] = explain(refused, short())
+            errors[name] = explain(refused, short()).replace(name, localised(fact.label))
     return facts, errors
 
 
