@@ -34,6 +34,7 @@ MAY_WRITE = {
 
 
 MAY_READ = {
+    ("console/views/calculator.py", "Organisation"),  # the viewer's own
     ("console/session.py", "Organisation"),  # the viewer's own
     ("console/shell.py", "Organisation"),  # the viewer's own
     ("console/views/money.py", "Organisation"),  # judged by the service it is handed to
