@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -56,6 +56,8 @@ def _check_texts(value: Any) -> None:
 class CityAPI(NinjaAPI):
     """Ninja, with fields named by a pointer from the body's root and our additions described."""
 
+    _documents: ClassVar[dict[str, OpenAPISchema]] = {}
+
     def validation_error_from_error_contexts(self, error_contexts: Any) -> NinjaValidationError:
         for context in error_contexts:
             single = getattr(context.model, "__read_from_single_attr__", None)
@@ -72,7 +74,9 @@ class CityAPI(NinjaAPI):
         self, *, path_prefix: str | None = None, path_params: Any = None
     ) -> OpenAPISchema:
         prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
-        return openapi.CityDocument(self, prefix)
+        if prefix not in self._documents:  # the code does not change while it runs
+            self._documents[prefix] = openapi.CityDocument(self, prefix)
+        return self._documents[prefix]
 
 
 api = CityAPI(
