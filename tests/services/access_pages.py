@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .access_city import AMOUNTS, Side
-from .access_expected import ANYBODY, Ask, job, new_person
+from .access_expected import ANYBODY, SIGNED_IN, Ask, job, new_person
 from .people_setting import DIVISION, PASSWORD, credit_code
 
 WHEN = "2026-02-01T00:00"
@@ -30,6 +30,9 @@ WRITES: dict[str, Ask] = {
     "language": Ask(ANYBODY, body=lambda side: {"language": "en"}),
     "switch": Ask("own membership", body=lambda side: {"place": side.owner.pk}),
     "large-type": Ask(ANYBODY),
+    "password": Ask(
+        SIGNED_IN, "self", lambda side: {"current": "not it at all", "new": "another horse battery"}
+    ),
     "jobs": Ask("jobs.submit", "self", _job_form),
     "job-new": Ask("jobs.submit", "self", _job_form),
     "job-cancel": Ask("jobs.cancel"),
@@ -201,6 +204,7 @@ NEVER_WRITES_HERE = frozenset(
         "switch",
         "large-type",
         "job-new",
+        "password",
         # The papers of the city walked have no transfers behind them, every code is right and an
         # application is open: services refuse these for that, and their own tests let them pass.
         "application-grant",

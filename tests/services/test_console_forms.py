@@ -136,6 +136,17 @@ def test_a_key_is_shown_once_and_never_again() -> None:
     assert token not in again and token[:15] in again
 
 
+def test_a_password_is_changed_by_who_knows_it_and_other_sessions_end() -> None:
+    here, elsewhere = client_of("en", "owner"), client_of("en", "owner")
+    new = "an entirely different phrase"
+    refused = here.post("/password", {"current": "wrong", "new": new}).content.decode()
+    assert 'href="#id_current"' in refused and new not in refused
+    answer = here.post("/password", {"current": PASSWORD, "new": new})
+    assert answer.headers["Location"] == "/overview"
+    assert here.get("/overview").status_code == 200
+    assert elsewhere.get("/overview").status_code == 302
+
+
 def test_an_unreadable_amount_is_refused_beside_it() -> None:
     company = Organisation.objects.get(kind="enterprise")
     page = client_of("zh-hans", "operator").post(

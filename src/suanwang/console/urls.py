@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("calculator", calculator.calculator, name="calculator"),
     path("sign-in", account.sign_in_page, name="sign-in"),
     path("sign-out", account.sign_out_here, name="sign-out"),
+    path("password", account.password, name="password"),
     path("register", account.register, name="register"),
     path("language", account.language, name="language"),
     path("switch", account.switch, name="switch"),

@@ -20,8 +20,23 @@ class SignIn(forms.Form):
     )
     password = forms.CharField(
         label=_("Password"),
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}, render_value=True),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         strip=False,
+    )
+
+
+class ChangePassword(forms.Form):
+    """The password one has, and the one to have."""
+
+    current = forms.CharField(
+        label=_("Current password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    new = forms.CharField(
+        label=_("New password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
 

@@ -200,10 +200,10 @@ def errors(form: Form) -> dict[str, object]:
 
 
 @register.inclusion_tag("console/parts/why.html")
-def why(decision: Any) -> dict[str, object]:
+def why(decision: Any, unfolded: bool = False) -> dict[str, object]:
     """Opens how an amount came about: steps, inputs, article, rule version, open defaults."""
     plain = decision.as_json() if hasattr(decision, "as_json") else decision
-    return {"reasons": reasons(plain)}
+    return {"reasons": reasons(plain), "unfolded": unfolded}
 
 
 @register.inclusion_tag("console/parts/gauge.html")

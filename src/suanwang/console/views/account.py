@@ -11,14 +11,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from suanwang.console.attempts import attempt
-from suanwang.console.forms.account import Register, SignIn
+from suanwang.console.forms.account import ChangePassword, Register, SignIn
 from suanwang.console.language import LANGUAGES, chosen
 from suanwang.console.session import public, signed_in
 from suanwang.people import services
 from suanwang.people.roles import OrganisationKind
 from suanwang.people.scope import Viewer
 from suanwang.people.services.organisations import FirstPerson, Registration
-from suanwang.people.sign_in import act_as, sign_in, sign_out
+from suanwang.people.sign_in import act_as, change_password, sign_in, sign_out
 from suanwang.site.clock import now
 
 
@@ -118,6 +118,26 @@ def register(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             )
             return HttpResponseRedirect("/overview")
     return render(request, "console/account/register.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in()
+def password(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Change the own password; every other session of the person ends."""
+    form = ChangePassword(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+
+        def changed() -> bool:
+            change_password(request, given["current"], given["new"], at=now())
+            return True
+
+        codes = ("password_too_short", "password_too_long", "password_too_plain")
+        if attempt(form, changed, dict.fromkeys(codes, "new") | {"password_wrong": "current"}):
+            messages.success(request, _("The password was changed; other sessions have ended."))
+            return HttpResponseRedirect("/overview")
+    status = 409 if form.errors else 200
+    return render(request, "console/account/password.html", {"form": form}, status=status)
 
 
 @require_POST
