@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from suanwang import policy
 from suanwang.core.errors import NotFound, Refused
 from suanwang.core.refusals import catalogue
+from suanwang.policy.build import read_package
+from suanwang.policy.cases import read_all_cases
 from suanwang.policy.check import check
+from suanwang.policy.mutants import put
+from suanwang.policy.reader import Mistakes
 
 BAODING = Path(__file__).parents[2] / "policies" / "baoding-2024"
 
@@ -94,3 +101,30 @@ def test_a_published_package_that_was_tampered_with_is_refused() -> None:
     published = {"name": package.name, "hash": package.content_hash, "content": content}
     with pytest.raises(Refused, match="policy_hash_differs"):
         policy.load_published(json.dumps(published))
+
+
+def parts(part: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where every part of a document is."""
+    yield path
+    entries = part.items() if isinstance(part, dict) else enumerate(part)
+    for key, value in entries if isinstance(part, dict | list) else ():
+        yield from parts(value, (*path, key))
+
+
+NONSENSE: list[Any] = [
+    None, "", [], {}, "x < ", "__import__('os')", -1, True, ["a"], {"zh": 1}, "2024-13-45", "1/0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nonsense_anywhere_in_a_package_is_a_named_mistake_and_never_a_crash(seed: int) -> None:
+    document = policy.load(BAODING).document
+    places = [path for path in parts(document) if path]
+    dice = random.Random(seed)
+    for _ in range(40):
+        path, nonsense = dice.choice(places), dice.choice(NONSENSE)
+        mistakes = Mistakes({(): "package"})
+        package = read_package(put(document, path, nonsense), mistakes)
+        if not mistakes.found:
+            read_all_cases(package, mistakes)
+        assert {mistake.code for mistake in mistakes.found} <= catalogue().keys(), path

@@ -84,7 +84,7 @@ def read_measure(
 
 def _governed(entry: Reader, parameters: Mapping[str, Type]) -> tuple[str, ...]:
     for item in entry.items():
-        if item.value not in parameters:
+        if item.text() not in parameters:
             item.wrong("policy_name_unknown", name=item.value)
     return entry.texts()
 

@@ -205,15 +205,15 @@ def _table(package: Package) -> Iterator[Mutant]:
 
 
 def _changed(package: Package, kind: str, path: Path, before: Any, after: Any) -> Mutant:
-    document: dict[str, Any] = _put(package.document, path, after)
+    document: dict[str, Any] = put(package.document, path, after)
     return Mutant(kind, path, str(before), str(after), document)
 
 
-def _put(part: Any, path: Path, value: Any) -> Any:
+def put(part: Any, path: Path, value: Any) -> Any:
     """A copy of a document with another value at a path; everything else is shared."""
     if not path:
         return value
     first, rest = path[0], path[1:]
     if isinstance(part, list):
-        return [_put(one, rest, value) if at == first else one for at, one in enumerate(part)]
-    return {**part, first: _put(part[first], rest, value)}
+        return [put(one, rest, value) if at == first else one for at, one in enumerate(part)]
+    return {**part, first: put(part[first], rest, value)}

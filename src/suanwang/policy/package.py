@@ -54,7 +54,6 @@ class Package:
         default_factory=dict, compare=False, repr=False
     )
     """What each measure stands on unconfirmed, kept likewise."""
-    _eras: list[date] = field(default_factory=list, compare=False, repr=False)
 
     @cached_property
     def valid_from(self) -> date:
@@ -166,7 +165,6 @@ class Package:
             content_hash=f"{self.content_hash} assuming {len(changes)}",
             rules={},
             defaults={},
-            _eras=[],
         )
 
     def _day(self, parameter: str) -> date:
@@ -175,16 +173,14 @@ class Package:
 
     def era(self, on: date) -> int:
         """The number of the stretch of days, around this one, in which no parameter changes."""
-        if not self._eras:
-            starts = {v.since for s in self.parameters.values() for v in s.versions}
-            ends = {
-                v.until + timedelta(days=1)
-                for s in self.parameters.values()
-                for v in s.versions
-                if v.until is not None
-            }
-            self._eras.extend(sorted(starts | ends))
         return sum(start <= on for start in self._eras)
+
+    @cached_property
+    def _eras(self) -> tuple[date, ...]:
+        """The days on which some parameter takes another value, or none any more."""
+        versions = [version for series in self.parameters.values() for version in series.versions]
+        ends = {v.until + timedelta(days=1) for v in versions if v.until is not None}
+        return tuple(sorted({version.since for version in versions} | ends))
 
 
 def _natural(value: Value) -> Value:
