@@ -106,8 +106,10 @@ def test_a_published_package_that_was_tampered_with_is_refused() -> None:
 def parts(part: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Where every part of a document is."""
     yield path
-    entries = part.items() if isinstance(part, dict) else enumerate(part)
-    for key, value in entries if isinstance(part, dict | list) else ():
+    entries = part.items() if isinstance(part, dict) else ()
+    if isinstance(part, list):
+        entries = enumerate(part)
+    for key, value in entries:
         yield from parts(value, (*path, key))
 
 
