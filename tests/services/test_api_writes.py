@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from suanwang.api import idempotency
 from suanwang.api.models import StoredAnswer
@@ -130,6 +131,29 @@ def test_of_concurrent_twins_one_is_done_and_all_get_its_answer() -> None:
     assert [answer.status_code for answer in answers] == [201] * 6
     assert len({answer.content for answer in answers}) == 1
     assert Organisation.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_twin_that_waited_too_long_is_told_so_and_may_ask_again(monkeypatch: Any) -> None:
+    divisions()
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 1)
+    said, answers = body(), []
+    first = {"caller": "stranger", "key_hash": hashlib.sha256(b"twin").hexdigest()}
+
+    def send() -> None:
+        try:
+            answers.append(Caller().post("/organisations", said, key="twin"))
+        finally:
+            connection.close()
+
+    with transaction.atomic():  # the first twin is still at work, and then comes to nothing
+        StoredAnswer.objects.create(**first, fingerprint="", at=AT)
+        thread = threading.Thread(target=send)
+        thread.start()
+        thread.join(timeout=30)
+        transaction.set_rollback(True)
+    assert (answers[0].status_code, answers[0].json()["code"]) == (409, "request_in_progress")
+    assert Caller().post("/organisations", said, key="twin").status_code == 201
 
 
 def test_pages_of_a_list_have_every_row_once_and_a_forged_cursor_is_refused() -> None:

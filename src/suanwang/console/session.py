@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from suanwang.core.errors import NotAllowed, NotSignedIn
+from suanwang.core.errors import NotSignedIn
 from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer
+from suanwang.people.services import require
 from suanwang.people.sign_in import viewer_of_session
 
 P = ParamSpec("P")
@@ -52,7 +53,7 @@ def signed_in(
 ) -> Callable[[Page[P]], Callable[Concatenate[HttpRequest, P], HttpResponse]]:
     """A page for those who hold one of the permissions; strangers are sent to sign in first.
 
-    Refuses ``permission_missing``.
+    Refuses what ``require`` refuses.
     """
 
     def wrap(view: Page[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
@@ -63,7 +64,7 @@ def signed_in(
                 back = request.get_full_path() if request.method == "GET" else "/overview"
                 return HttpResponseRedirect(f"/sign-in?{urlencode({'next': back})}")
             if permissions and not any(viewer.may(one) for one in permissions):
-                raise NotAllowed("permission_missing", permission=permissions[0])
+                require(viewer, permissions[0])  # says why: the role, the key, not admitted yet
             return view(request, viewer, *args, **kwargs)
 
         return opened
