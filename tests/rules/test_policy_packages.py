@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,15 @@ import pytest
 from suanwang import policy
 from suanwang.policy.cases import Case, read_cases
 from suanwang.policy.check import check
+from suanwang.policy.facts import encode_one
+from suanwang.policy.language import INTEGERS, Compiler
+from suanwang.policy.language.compile import scale_of
+from suanwang.policy.language.nodes import Comparison, FactName, Node
 from suanwang.policy.reader import Mistakes
 
 ROOT = Path(__file__).parents[2] / "policies"
 FOLDERS = policy.packages(ROOT)
+DAY = date(2026, 7, 20)
 BAODING = policy.load(ROOT / "baoding-2024")
 
 
@@ -56,12 +63,46 @@ def test_what_the_text_states_is_confirmed_and_nothing_else() -> None:
         assert confirmed == (not series.decision), name
 
 
-def test_every_threshold_has_a_case_below_at_and_above_it() -> None:
-    """Counted by fact: a compared fact takes at least three values around the edge."""
-    cases = read_cases(BAODING, Mistakes({}))
-    for fact in ("capacity_pflops", "compute_share", "rack_count", "measured_pue", "pue_months"):
-        values = {str(case.facts[fact]) for case in cases if fact in case.facts}
-        assert len(values) >= 4, fact
+def thresholds() -> Iterator[tuple[str, str, int]]:
+    """Every figure or day a rule compares a fact with: condition, fact, integer of the fact."""
+    values = BAODING.values(DAY)
+    compiler = Compiler(values, INTEGERS)
+    for measure in BAODING.measures.values():
+        for condition in measure.conditions:
+            for node in condition.node.walk():
+                if not isinstance(node, Comparison) or node.left.type.kind not in (
+                    "number",
+                    "date",
+                ):
+                    continue
+                sides = sorted((node.left, node.right), key=lambda side: not _facts(side))
+                fact, figure = sides
+                if isinstance(fact, FactName) and not _facts(figure):
+                    limit = compiler.compile(figure)
+                    scale = scale_of(fact.type.decimals)
+                    yield condition.name, fact.name, int(limit.run({}) * limit.scale / scale)
+
+
+def _facts(node: Node) -> list[Node]:
+    return [part for part in node.walk() if isinstance(part, FactName)]
+
+
+@pytest.mark.parametrize(("condition", "fact", "limit"), sorted(set(thresholds())))
+def test_every_threshold_has_a_case_below_at_and_above_it(
+    condition: str, fact: str, limit: int
+) -> None:
+    shared = {
+        measure.name
+        for measure in BAODING.measures.values()
+        if condition in {one.name for one in measure.conditions}
+    }
+    tried = {
+        encode_one(BAODING.facts[fact], case.facts[fact])
+        for case in read_cases(BAODING, Mistakes({}))
+        if case.measure in shared
+    }
+    wanted = {limit - 1, limit, limit + 1} - {-1}  # nothing lies below a zero
+    assert wanted <= tried, sorted(wanted - tried)
 
 
 def test_a_decision_can_be_replayed_from_the_published_package() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from suanwang import policy
 from suanwang.core.errors import Refused
+from suanwang.policy.check import check
 from suanwang.policy.prove import prove
 from suanwang.policy.split import split
 
@@ -76,6 +77,8 @@ def test_two_exceptions_that_can_meet_are_found_and_refused_when_they_do(tmp_pat
     case = found["never_in_conflict"]
     with pytest.raises(Refused, match="policy_rules_conflict"):
         package.decide("5c", case, on=DAY)
+    _, mistakes = check(tmp_path / "package")
+    assert "policy_rules_can_conflict" in {mistake.code for mistake in mistakes}
 
 
 def test_shares_add_up_for_every_amount_that_was_tried_and_is_proved_for_all() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from suanwang.policy.cases import AnyCase, Case, read_all_cases
@@ -29,6 +30,7 @@ def check(folder: Path) -> tuple[Package | None, list[Mistake]]:
         _check_cases(package, every, mistakes)
         _check_parameters(package, mistakes)
         _check_inputs(package, cases, mistakes)
+        _check_conflicts(package, mistakes)
     return package, mistakes.found
 
 
@@ -67,6 +69,26 @@ def _check_inputs(package: Package, cases: Sequence[Case], mistakes: Mistakes) -
                 mistakes.note(
                     measure.path, "policy_fact_changes_nothing", fact=fact, measure=measure.name
                 )
+
+
+def _check_conflicts(package: Package, mistakes: Mistakes) -> None:
+    """Two exceptions to one step must never apply at once: z3 looks for a case, if it is there."""
+    rivals = [
+        measure
+        for measure in package.measures.values()
+        if any(len(step.exceptions) > 1 for step in (*measure.steps, *measure.caps))
+    ]
+    if not rivals or find_spec("z3") is None:
+        return
+    from suanwang.policy.prove import never_in_conflict
+
+    for measure in rivals:
+        proof = never_in_conflict(package, measure.name, package.valid_to)
+        if proof.verdict != "holds":
+            case = ", ".join(f"{name}={value}" for name, value in proof.counterexample.items())
+            mistakes.note(
+                measure.path, "policy_rules_can_conflict", measure=measure.name, case=case
+            )
 
 
 def _changes(package: Package, case: Case, fact: str) -> bool:

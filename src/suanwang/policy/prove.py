@@ -55,7 +55,7 @@ def prove(package: Package, on: date) -> Iterator[Proof]:
         if measure.steps:
             yield _never_negative(package, name, on)
         if any(len(step.exceptions) > 1 for step in (*measure.steps, *measure.caps)):
-            yield _never_in_conflict(package, name, on)
+            yield never_in_conflict(package, name, on)
     yield from _shares_add_up(package)
     yield _highest_is_paid_once()
 
@@ -142,7 +142,8 @@ def _never_negative(package: Package, measure: str, on: date) -> Proof:
     return case.proof("never_negative", label, case.award >= 0)
 
 
-def _never_in_conflict(package: Package, measure: str, on: date) -> Proof:
+def never_in_conflict(package: Package, measure: str, on: date) -> Proof:
+    """Prove that of the exceptions to one step at most one ever applies."""
     label = {"zh": "两条例外从不同时成立", "en": "No two exceptions ever apply at once"}
     case = Symbolic(package, measure, on)
     claims = []
