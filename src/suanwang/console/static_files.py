@@ -16,8 +16,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 STYLESHEETS: Final = (
     "console/tokens.css",
+    "console/bar.css",
     "console/layout.css",
-    "console/parts.css",
+    "console/panels.css",
+    "console/tables.css",
+    "console/forms.css",
+    "console/stories.css",
     "console/print.css",
 )
 _ALLOWED: Final = ("console/", "django_htmx/")
