@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,6 +97,12 @@ def test_a_decision_is_plain_data_with_the_hash_of_its_package(package: policy.P
         ({"paid_fee_fen": 1.5}, "policy_fact_wrong"),
         ({"paid_fee_fen": True}, "policy_fact_wrong"),
         ({"paid_fee_fen": "many"}, "policy_fact_wrong"),
+        ({"paid_fee_fen": "1e999999999"}, "policy_fact_wrong"),
+        ({"paid_fee_fen": "1/3"}, "policy_fact_wrong"),
+        ({"paid_fee_fen": Decimal("1e999999999")}, "policy_fact_wrong"),
+        ({"paid_fee_fen": Decimal("NaN")}, "policy_fact_wrong"),
+        ({"paid_fee_fen": Decimal("1.5")}, "policy_fact_too_fine"),
+        ({"paid_fee_fen": "٣"}, "policy_fact_wrong"),
         ({"paid_fee_fen": -1}, "policy_fact_out_of_range"),
         ({"paid_fee_fen": 10**14 + 1}, "policy_fact_out_of_range"),
         ({"paid_fee_fen": Fraction(1, 2)}, "policy_fact_too_fine"),

@@ -6,14 +6,19 @@ Numbers come in their base unit, exact: whole numbers, ``Fraction`` or decimal t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 
 from suanwang.core.errors import Refused
 from suanwang.policy.parts import Fact
 from suanwang.policy.why import shown_integer
+
+DIGITS = 24
+_DECIMAL = re.compile(rf"-?[0-9]{{1,{DIGITS}}}(\.[0-9]{{1,{DIGITS}}})?")
+"""Plain decimals only: ``1e999999999`` would be a number no machine can hold."""
 
 
 def encode(
@@ -60,12 +65,13 @@ def _number(fact: Fact, value: object) -> int:
         if least <= scaled <= most:
             return scaled
         raise _out_of_range(fact, value)
-    if not isinstance(value, Fraction | Decimal | str):
+    if isinstance(value, Decimal):
+        value = f"{value:f}" if value.is_finite() and abs(value.adjusted()) < DIGITS else "?"
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise _wrong(fact, value)
-    try:
-        exact = Fraction(value) * int(10 ** (places or 0))
-    except (ValueError, ZeroDivisionError, OverflowError, InvalidOperation):
-        raise _wrong(fact, value) from None
+    if not isinstance(value, Fraction | str):
+        raise _wrong(fact, value)
+    exact = Fraction(value) * int(10 ** (places or 0))
     if not least <= exact <= most:
         raise _out_of_range(fact, value)
     if exact.denominator != 1:
