@@ -115,7 +115,13 @@ from suanwang.site.builtin import beginnings
 from suanwang.site.settings import settings
 from suanwang.site import urls
 package = policy.load(settings().policies / settings().policy)
+from django.utils.translation import gettext, override
+with override("zh-hans"):
+    print("in Chinese:", gettext("Sign in") != "Sign in", end=" ")
 print(package.name, len(catalogue()) > 50, beginnings()["centre"]["code"])
 """
     done = alone(wheel, "server", tmp_path, code)
-    assert done.stdout.split() == ["baoding-2024", "True", "this-machine"], done.stderr
+    assert done.stdout.split() == [
+        *("in", "Chinese:", "True"),
+        *("baoding-2024", "True", "this-machine"),
+    ], done.stderr
