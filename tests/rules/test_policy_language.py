@@ -62,6 +62,8 @@ def value_of(text: str, rounding: str = "down", **facts: int | bool) -> Fraction
         "not fee_fen",
         "racks / fee_fen",
         "",
+        "(" * 900 + "local" + ")" * 900,
+        "local or " * 1000 + "local",
     ],
 )
 def test_what_is_not_of_the_language_is_refused(text: str) -> None:

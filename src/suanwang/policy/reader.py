@@ -6,12 +6,14 @@ which file and line each part came. Reading never stops at the first mistake: an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
+_EXACT = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,24}|/[1-9][0-9]{0,23})?")
 Path = tuple[str | int, ...]
 Text = Mapping[str, str]
 """Words in both languages: ``{"zh": …, "en": …}``."""
@@ -165,11 +167,10 @@ class Reader:
 
     def exact(self) -> Fraction:
         """An exact number: ``1000``, ``1.25`` or ``1/2``."""
-        if isinstance(self.value, int | str) and not isinstance(self.value, bool):
-            try:
-                return Fraction(self.value)
-            except (ValueError, ZeroDivisionError):
-                pass
+        if type(self.value) is int:
+            return Fraction(self.value)
+        if isinstance(self.value, str) and _EXACT.fullmatch(self.value):
+            return Fraction(self.value)
         self._expected("exact number")
         return Fraction(0)
 

@@ -19,6 +19,9 @@ from suanwang.policy.language.types import BOOL, DATE, Type, number, show_unit, 
 FUNCTIONS = ("min", "max", "rounded", "year", "year_end", "graded")
 """``rounded`` brings an amount to whole fen; ``graded(x, table)`` reads a table of steps."""
 
+LONGEST = 2000
+"""Characters; a longer rule is not one that people read."""
+
 _SIGNS: dict[type[ast.cmpop], nodes.ComparisonSign] = {
     ast.Lt: "<",
     ast.LtE: "<=",
@@ -57,10 +60,12 @@ class Names:
 def parse(text: str, names: Names) -> Node:
     """The typed tree of an expression. Raises ``Mistaken``."""
     try:
+        if len(text) > LONGEST:
+            raise ValueError
         tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError) as wrong:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as wrong:
         column = getattr(wrong, "offset", None) or 1
-        raise Mistaken("policy_expression_unreadable", column, text=text) from wrong
+        raise Mistaken("policy_expression_unreadable", column, text=text[:80]) from wrong
     return _Reader(names).read(tree.body)
 
 
