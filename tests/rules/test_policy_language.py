@@ -64,6 +64,7 @@ def value_of(text: str, rounding: str = "down", **facts: int | bool) -> Fraction
         "",
         "(" * 900 + "local" + ")" * 900,
         "local or " * 1000 + "local",
+        "not " * 490 + "local",
     ],
 )
 def test_what_is_not_of_the_language_is_refused(text: str) -> None:

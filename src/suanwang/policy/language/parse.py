@@ -22,6 +22,9 @@ FUNCTIONS = ("min", "max", "rounded", "year", "year_end", "graded")
 LONGEST = 2000
 """Characters; a longer rule is not one that people read."""
 
+DEEPEST = 60
+"""Levels of nesting."""
+
 _SIGNS: dict[type[ast.cmpop], nodes.ComparisonSign] = {
     ast.Lt: "<",
     ast.LtE: "<=",
@@ -66,6 +69,8 @@ def parse(text: str, names: Names) -> Node:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as wrong:
         column = getattr(wrong, "offset", None) or 1
         raise Mistaken("policy_expression_unreadable", column, text=text[:80]) from wrong
+    if _depth(tree) > DEEPEST:
+        raise Mistaken("policy_expression_unreadable", 1, text=text[:80])
     return _Reader(names).read(tree.body)
 
 
@@ -254,6 +259,15 @@ class _Reader:
         raise Mistaken(
             "policy_arguments_wrong", _at(tree), function=function, found=", ".join(kinds)
         )
+
+
+def _depth(tree: ast.AST) -> int:
+    """How deep a tree is nested, found without nesting ourselves."""
+    deepest, level = 0, [tree]
+    while level:
+        deepest += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return deepest
 
 
 def _vaguer(node: Node) -> int:
