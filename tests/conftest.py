@@ -14,6 +14,7 @@ import pytest
 
 # Before Django's settings are loaded: they name the database by the home.
 _home = Path(tempfile.mkdtemp(prefix="sw-test-"))
+_home.chmod(0o711)  # as root PostgreSQL runs under another account, which must pass
 os.environ["SUANWANG_HOME"] = str(_home)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "suanwang.site.django_settings")
 django.setup()  # conftest files further down may be loaded before pytest-django gets to it
