@@ -211,6 +211,7 @@ def test_a_deadlock_between_two_transactions_is_begun_again_by_the_outermost(
 def city_of_its_own() -> Iterator[Path]:
     """A home for a PostgreSQL that may be killed."""
     home = Path(tempfile.mkdtemp(prefix="sw-kill-"))
+    home.chmod(0o711)  # PostgreSQL under another account must pass, as root
     yield home
     shutil.rmtree(home, ignore_errors=True)
 
