@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import string
 import sys
 from collections.abc import Iterator
@@ -114,8 +115,11 @@ def problems() -> list[str]:
 def compile_catalogue() -> Path:
     """Write the ``.mo`` beside the ``.po``."""
     target = CATALOGUE.with_suffix(".mo")
-    with target.open("wb") as file:
+    # Several processes may start at once; each writes its own and puts it in place whole.
+    part = target.with_name(f"{target.name}.{os.getpid()}")
+    with part.open("wb") as file:
         write_mo(file, kept())
+    part.replace(target)
     return target
 
 
