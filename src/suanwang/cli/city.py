@@ -43,7 +43,7 @@ def up(
             detached.start(city.home.resolve(), demo=demo, say=_say)
         else:
             supervisor.Supervisor(city, demo=demo, say=_say).run()
-    except (supervisor.CityError, PostgresError, ConfinementError) as error:
+    except (supervisor.CityError, PostgresError, ConfinementError, OSError) as error:
         typer.echo(f"suanwang: {error}", err=True)
         raise typer.Exit(1) from None
 

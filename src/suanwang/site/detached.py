@@ -55,7 +55,11 @@ def stop(home: Path, *, say: Say, patience_seconds: float = 90) -> bool:
             return False
         say("no city runs in this home")
         return True
-    os.kill(running.pid, signal.SIGTERM)
+    try:
+        os.kill(running.pid, signal.SIGTERM)
+    except PermissionError:
+        say(f"the city is run by another user (process {running.pid})")
+        return False
     deadline = told = time.monotonic()
     deadline += patience_seconds
     while state.held(home):
