@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,31 @@ def test_a_gap_is_noticed(
 def test_no_compiled_catalogue_is_kept_in_the_repository() -> None:
     ignored = (Path(__file__).resolve().parents[2] / ".gitignore").read_text(encoding="utf-8")
     assert "*.mo" in ignored.split()
+
+
+def test_a_process_that_finds_no_compiled_catalogue_makes_it_and_speaks_chinese(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "from pathlib import Path; import suanwang.console.apps as apps\n"
+        "import suanwang.console.messages as messages\n"
+        f"here = Path({str(tmp_path)!r}) / 'zh_Hans' / 'LC_MESSAGES' / 'django.po'\n"
+        "here.parent.mkdir(parents=True); here.write_bytes(messages.CATALOGUE.read_bytes())\n"
+        "messages.CATALOGUE = apps._CATALOGUE = here\n"
+        "from django.conf import settings\n"
+        "settings.LOCALE_PATHS = [here.parents[2]]\n"
+        "import django; django.setup()\n"
+        "from django.utils import translation\n"
+        "with translation.override('zh-hans'): print(translation.gettext('Overview'))\n"
+    )
+    source = Path(__file__).resolve().parents[2] / "src"
+    environment = os.environ | {
+        "PYTHONPATH": str(source),
+        "PYTHONIOENCODING": "utf-8",
+        "DJANGO_SETTINGS_MODULE": "suanwang.site.django_settings",
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "概览"
+    assert (tmp_path / "zh_Hans/LC_MESSAGES/django.mo").is_file()

@@ -21,7 +21,10 @@ class Console(AppConfig):
         compiled = _CATALOGUE.with_suffix(".mo")
         if compiled.exists() and compiled.stat().st_mtime >= _CATALOGUE.stat().st_mtime:
             return
+        from django.utils.translation.reloader import translation_file_changed
+
         from suanwang.console.messages import compile_catalogue
 
         with suppress(OSError):
-            compile_catalogue()
+            # What was read before is forgotten, or this process would go on in English.
+            translation_file_changed(sender=None, file_path=compile_catalogue())
