@@ -79,6 +79,7 @@ class Job(models.Model):
                 name="job_queue",
             ),
             models.Index(fields=["organisation", "-submitted_at"], name="job_history"),
+            models.Index(fields=["-submitted_at", "id"], name="job_newest"),
             models.Index(fields=["state"], name="job_state"),
         ]
         constraints = [

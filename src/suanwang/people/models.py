@@ -159,6 +159,7 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["subject", "at"], name="event_of_subject"),
             models.Index(fields=["concerns", "-at"], name="event_of_organisation"),
+            models.Index(fields=["-at", "id"], name="event_newest"),
         ]
 
 
