@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -110,6 +111,7 @@ class Supervisor:
         self._database: postgres.Server | None = None
         self._database_child = state.ChildState("postgres")
         self._children: list[Child] = []
+        self._told = False
         address = f"http://{settings.host}:{settings.port}"
         self._state = state.CityState(os.getpid(), address, _now(), version=suanwang.__version__)
 
@@ -141,9 +143,11 @@ class Supervisor:
 
     def say(self, line: str) -> None:
         """Tell the person at the terminal, and the supervisor's own log."""
-        self._say(line)
-        with (self._folder / "supervisor.log").open("a", encoding="utf-8") as log:
-            log.write(f"{_now()} {logs.without_secrets(line)}\n")
+        kept = f"{_now()} {logs.without_secrets(line)}\n"
+        with suppress(OSError):  # a full disk stops no city
+            self._say(line)
+            with (self._folder / "supervisor.log").open("a", encoding="utf-8") as log:
+                log.write(kept)
 
     def _start(self) -> None:
         _refuse_taken_port(self.settings)
@@ -201,7 +205,8 @@ class Supervisor:
             self._restart_ended()
             if time.monotonic() - checked_logs_at > 10:
                 checked_logs_at = time.monotonic()
-                logs.turn_over(self._folder)
+                with suppress(OSError):
+                    logs.turn_over(self._folder)
             time.sleep(0.25)
 
     def _restart_ended(self) -> None:
@@ -213,7 +218,7 @@ class Supervisor:
             if child.due():
                 child.start()
                 changed = True
-        if changed:
+        if changed or not self._told:
             self._tell(self._state.phase)
 
     def _restart_database(self) -> bool:
@@ -238,7 +243,11 @@ class Supervisor:
         self._state.phase = phase
         database = [self._database_child] if self.settings.database_url is None else []
         self._state.children = [*database, *(child.state for child in self._children)]
-        state.write(self.home, self._state)
+        try:
+            state.write(self.home, self._state)
+            self._told = True
+        except OSError:
+            self._told = False  # a full disk; told again when there is room
 
 
 def _ask_to_stop(_number: int, _frame: FrameType | None) -> None:
