@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from suanwang.site import state
+from suanwang.site.processes import alive
 from suanwang.site.supervisor import CityError
 
 Say = Callable[[str], None]
@@ -62,7 +63,7 @@ def stop(home: Path, *, say: Say, patience_seconds: float = 90) -> bool:
         return False
     deadline = told = time.monotonic()
     deadline += patience_seconds
-    while state.held(home):
+    while state.held(home) or alive(running.pid):
         if time.monotonic() > deadline:
             say(f"process {running.pid} still stops after {patience_seconds:.0f} s")
             return False
