@@ -279,7 +279,7 @@ def test_in_the_box_there_is_no_network_and_no_way_to_write_or_look_outside(
         exec 3<>/dev/tcp/127.0.0.1/22 && echo connected
         unshare --user true 2>/dev/null && echo "made a namespace"
         cat /etc/shadow 2>/dev/null; id -u; hostname; pwd
-        touch /tmp/a /work/b /dev/shm/c && echo scratch
+        touch /tmp/a ./b /dev/shm/c && echo scratch
     """
     ref = submit(bench, "a1", probes)
     ended(bench, ref)
