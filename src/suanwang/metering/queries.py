@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 
 from suanwang.core.errors import NotFound
-from suanwang.jobs.models import Job
+from suanwang.jobs.models import Attempt, Job
 from suanwang.ledger.models import Transfer
 from suanwang.metering.models import (
     ChannelPayment,
@@ -54,12 +54,16 @@ def invoice_lines(invoice_id: UUID, viewer: Viewer) -> QuerySet[InvoiceLine]:
 
 
 def partners(viewer: Viewer) -> QuerySet[Organisation]:
-    """Organisations the viewer's own has dealt with: there are charges between them."""
-    mine = Charge.objects.filter(
-        Q(organisation=viewer.organisation_id) | Q(provider=viewer.organisation_id)
-    )
+    """Organisations the viewer's own has dealt with: a job of one was taken by the other.
+
+    Not only once it is charged: who asks too early for an invoice hears that there is nothing to
+    invoice yet, not that the other side does not exist.
+    """
+    own = viewer.organisation_id
+    taken = Attempt.objects.filter(Q(job__organisation=own) | Q(cluster__centre__provider=own))
     return Organisation.objects.filter(
-        Q(pk__in=mine.values("organisation")) | Q(pk__in=mine.values("provider"))
+        Q(pk__in=taken.values("job__organisation"))
+        | Q(pk__in=taken.values("cluster__centre__provider"))
     )
 
 

@@ -111,6 +111,14 @@ def test_a_certificate_can_be_verified_by_anyone(city, callers):
     assert ok(stranger.get("/vouchers/key"))["public_key"] == shown["public_key"]
 
 
+def test_who_asks_for_an_invoice_before_the_use_is_rated_hears_that_there_is_nothing_yet(
+    city, callers
+):
+    city.job()
+    asked = {"provider_id": str(city.provider.pk)}
+    refused(callers["owner"].post("/invoices", asked), 409, "nothing_to_invoice")
+
+
 LISTS = (
     "/usage",
     "/usage/refused",
