@@ -28,7 +28,7 @@ from suanwang.site.demo.data import city
 SCRIPT = (
     "#!/bin/bash\n# demo: nothing of this ran; the in-memory engine lived it by plan\nsrun train\n"
 )
-SETTLED_EVERY = timedelta(hours=6)
+SETTLED_EVERY = timedelta(days=1)
 QUEUE_AT_MOST = timedelta(hours=12)
 """Everything has ended on the last day: nobody would be left to end it afterwards."""
 
