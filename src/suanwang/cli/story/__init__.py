@@ -29,7 +29,10 @@ def register(app: typer.Typer) -> None:
 
 
 def story(
-    url: Annotated[str | None, typer.Option(help="The city; default SUANWANG_URL.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="SUANWANG_URL", help="The city; default the one of this home."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
     patience: Annotated[
         float, typer.Option(help="Seconds to go on trying while the city cannot answer.")
@@ -42,13 +45,13 @@ def story(
     """
     from suanwang.cli import language
     from suanwang.cli.story.play import play
-    from suanwang.sdk import CityError, keyring
+    from suanwang.sdk import CityError
 
     tongue = language()
     steps: list[Step] = []
     failure = None
     try:
-        for step in play(keyring.find(url)[0], patience_seconds=patience, language=tongue):
+        for step in play(url or _own_city(), patience_seconds=patience, language=tongue):
             steps.append(step)
             if not as_json:
                 _tell(step, tongue)
@@ -66,6 +69,16 @@ def story(
     else:
         _close(failure, audit, tongue)
     raise typer.Exit(0 if failure is None and audit["kept"] else 1)
+
+
+def _own_city() -> str:
+    """Where the city of this home answers: the one that will be audited, and no other."""
+    from suanwang.sdk.keyring import DEFAULT_URL
+    from suanwang.site import state
+    from suanwang.site.settings import settings
+
+    running = state.read(settings().home.resolve())
+    return running.address if running else DEFAULT_URL
 
 
 def _tell(step: Step, language: Language) -> None:
