@@ -67,7 +67,8 @@ class Calendar:
     def free_at(self, when: int) -> npt.NDArray[np.int64]:
         """What is free at an instant, as a vector of its own."""
         row: int = self._steps.step_at(self._times, self._count, when)
-        return self._free[int(row)].copy()
+        free: npt.NDArray[np.int64] = self._free[row]
+        return free.copy()
 
     def forget_before(self, now: int) -> None:
         """Let the calendar begin at ``now``; nobody asks about the past."""

@@ -26,9 +26,9 @@ from suanwang.placement.terms import (
     Decisions,
     Machine,
     Placement,
+    Policy,
     Reason,
     Room,
-    Running,
     Snapshot,
     Wait,
 )
@@ -41,16 +41,39 @@ _PLACED = {
 }
 
 
+class _Free(NamedTuple):
+    """What is left of a machine, all its cards taken together."""
+
+    core_milli: int
+    memory_mib: int
+    card_milli: int
+
+    @classmethod
+    def of(cls, room: Room) -> _Free:
+        return cls(room.core_milli, room.memory_mib, room.cards * room.card_milli)
+
+    def holds(self, room: Room) -> bool:
+        return all(asked <= here for asked, here in zip(_Free.of(room), self, strict=True))
+
+    def less(self, room: Room) -> _Free:
+        return _Free(*(here - asked for asked, here in zip(_Free.of(room), self, strict=True)))
+
+    def plus(self, room: Room) -> _Free:
+        return _Free(*(here + asked for asked, here in zip(_Free.of(room), self, strict=True)))
+
+
 @dataclass(frozen=True)
 class _Reservation:
     """Where and when the first waiting job will start, and what it leaves there."""
 
     machine_id: int
     starts_at: datetime
-    spare: Room
+    spare: _Free
 
 
-def decide(snapshot: Snapshot, queue: Sequence[Ask], now: datetime) -> Decisions:
+def decide(
+    snapshot: Snapshot, queue: Sequence[Ask], now: datetime, policy: Policy | None = None
+) -> Decisions:
     """Place what can start now; tell the others what they wait for."""
     floor = _Floor(snapshot, now)
     decisions = Decisions([], [])
@@ -66,7 +89,7 @@ def decide(snapshot: Snapshot, queue: Sequence[Ask], now: datetime) -> Decisions
             machine, reason = _choose(ask, open_now, floor.free)
             floor.take(ask, machine)
             reserved = _after(ask, machine, reserved, now)
-            decisions.placements.append(Placement(ask.job_id, machine, reason))
+            decisions.placements.append(Placement(ask.job_id, (machine,), ((),), reason))
             continue
         machine, starts_at, left = floor.soonest(ask)
         if reserved is None:
@@ -81,13 +104,13 @@ class _Kind(NamedTuple):
 
     room: Room
     model: str | None
-    centre: str | None
+    centres: frozenset[str]
     walltime_seconds: int
     cost_max_fen: int
 
 
 def _kind(ask: Ask) -> _Kind:
-    return _Kind(ask.room, ask.model, ask.centre, ask.walltime_seconds, ask.cost_max_fen)
+    return _Kind(ask.room, ask.model, ask.where.centres, ask.walltime_seconds, ask.cost_max_fen)
 
 
 class _Floor:
@@ -99,14 +122,15 @@ class _Floor:
 
     def __init__(self, snapshot: Snapshot, now: datetime) -> None:
         self._machines, self._now = snapshot.machines, now
-        self.free = {machine.id: machine.whole for machine in snapshot.machines}
-        self._releases: dict[int, list[Running]] = defaultdict(list)
+        self.free = {machine.id: _Free.of(machine.whole) for machine in snapshot.machines}
+        self._releases: dict[int, list[tuple[datetime, Room]]] = defaultdict(list)
         for running in snapshot.running:
-            if running.machine_id in self.free:
-                self._hold(running)
+            for machine_id in running.machine_ids:
+                if machine_id in self.free:
+                    self._hold(machine_id, running.room, running.ends_by)
         self._able: dict[_Kind, tuple[list[Machine], Reason | None]] = {}
         self._full: set[_Kind] = set()
-        self._soonest: dict[_Kind, tuple[Machine, datetime, Room]] = {}
+        self._soonest: dict[_Kind, tuple[Machine, datetime, _Free]] = {}
 
     def able(self, ask: Ask) -> tuple[list[Machine], Reason | None]:
         """See ``_able``."""
@@ -127,12 +151,11 @@ class _Floor:
 
     def take(self, ask: Ask, machine: Machine) -> None:
         """Let the job have its room until its walltime is over."""
-        self._hold(
-            Running(machine.id, ask.room, self._now + timedelta(seconds=ask.walltime_seconds))
-        )
+        ends_by = self._now + timedelta(seconds=ask.walltime_seconds)
+        self._hold(machine.id, ask.room, ends_by)
         self._soonest.clear()
 
-    def soonest(self, ask: Ask) -> tuple[Machine, datetime, Room]:
+    def soonest(self, ask: Ask) -> tuple[Machine, datetime, _Free]:
         """See ``_soonest``."""
         kind = _kind(ask)
         if kind not in self._soonest:
@@ -140,9 +163,9 @@ class _Floor:
             self._soonest[kind] = _soonest(ask, able, self.free, self._releases, self._now)
         return self._soonest[kind]
 
-    def _hold(self, running: Running) -> None:
-        self.free[running.machine_id] = self.free[running.machine_id].less(running.room)
-        self._releases[running.machine_id].append(running)
+    def _hold(self, machine_id: int, room: Room, ends_by: datetime) -> None:
+        self.free[machine_id] = self.free[machine_id].less(room)
+        self._releases[machine_id].append((ends_by, room))
 
 
 def _able(ask: Ask, machines: Sequence[Machine]) -> tuple[list[Machine], Reason | None]:
@@ -150,7 +173,10 @@ def _able(ask: Ask, machines: Sequence[Machine]) -> tuple[list[Machine], Reason 
     left = list(machines)
     cost = _costs(ask)
     steps: list[tuple[str, Callable[[Machine], bool]]] = [
-        ("wait_centre_takes_nothing", lambda m: ask.centre in (None, m.centre)),
+        (
+            "wait_centre_takes_nothing",
+            lambda m: not ask.where.centres or m.site.code in ask.where.centres,
+        ),
         ("wait_no_machine_large_enough", lambda m: fits_empty(ask, m)),
         ("wait_centre_offline", lambda m: m.online),
         ("wait_price_unknown", lambda m: cost(m) is not None),
@@ -166,8 +192,9 @@ def _able(ask: Ask, machines: Sequence[Machine]) -> tuple[list[Machine], Reason 
 
 def fits_empty(ask: Ask, machine: Machine) -> bool:
     """Whether a machine could run the job if it were empty."""
-    model_fits = ask.room.cards == 0 or ask.model in (None, machine.model)
-    return model_fits and machine.whole.holds(ask.room)
+    model = machine.card.model if machine.card else None
+    model_fits = ask.room.cards == 0 or ask.model in (None, model)
+    return model_fits and _Free.of(machine.whole).holds(ask.room)
 
 
 def _costs(ask: Ask) -> Callable[[Machine], Fraction | None]:
@@ -185,12 +212,16 @@ def _costs(ask: Ask) -> Callable[[Machine], Fraction | None]:
 
 def _asked(ask: Ask) -> dict[str, str | int]:
     return {
-        "cores": ask.room.cores,
+        "cores": _whole(ask.room.core_milli),
         "memory_mib": ask.room.memory_mib,
         "accelerators": ask.room.cards,
         "model": ask.model or "",
-        "centre": ask.centre or "",
+        "centre": ", ".join(sorted(ask.where.centres)),
     }
+
+
+def _whole(core_milli: int) -> str | int:
+    return core_milli // 1000 if core_milli % 1000 == 0 else f"{core_milli / 1000:g}"
 
 
 def _passes(ask: Ask, machine: Machine, reserved: _Reservation | None, now: datetime) -> bool:
@@ -213,20 +244,21 @@ def _after(
 
 
 def _choose(
-    ask: Ask, machines: Sequence[Machine], free: Mapping[int, Room]
+    ask: Ask, machines: Sequence[Machine], free: Mapping[int, _Free]
 ) -> tuple[Machine, Reason]:
     """Order by the goal, then cards left idle by a job without cards, then the tightest fit."""
     cost_of = _costs(ask)
     cost = {m.id: cost_of(m) or Fraction(0) for m in machines}
     least_cost = min(cost.values())
-    least_energy = min(m.energy for m in machines)
+    least_energy = min(m.site.grey_energy for m in machines)
     balance = {
-        m.id: _ratio(cost[m.id], least_cost) + _ratio(m.energy, least_energy) for m in machines
+        m.id: _ratio(cost[m.id], least_cost) + _ratio(m.site.grey_energy, least_energy)
+        for m in machines
     }
     by_goal: dict[str, Callable[[Machine], Fraction | int]] = {
         "cheapest": lambda m: cost[m.id],
-        "fastest": lambda m: -m.gflops * ask.room.cards,
-        "greenest": lambda m: m.energy,
+        "fastest": lambda m: -_gflops(m) * ask.room.cards,
+        "greenest": lambda m: m.site.grey_energy,
         "balanced": lambda m: balance[m.id],
     }
     goal = by_goal[ask.goal]
@@ -237,13 +269,17 @@ def _choose(
 
     chosen = min(machines, key=order)
     facts: dict[str, str | int] = {
-        "centre": chosen.centre,
+        "centre": chosen.site.code,
         "node": chosen.name,
-        "choices": len({m.centre for m in machines}),
+        "choices": len({m.site.code for m in machines}),
         "cost_fen": -(-cost[chosen.id].numerator // cost[chosen.id].denominator),
-        "grey_energy": f"{float(chosen.energy):.2f}",
+        "grey_energy": f"{float(chosen.site.grey_energy):.2f}",
     }
     return chosen, Reason(_PLACED[ask.goal], facts)
+
+
+def _gflops(machine: Machine) -> int:
+    return machine.card.gflops.get("fp16", 0) if machine.card else 0
 
 
 def _ratio(value: Fraction, least: Fraction) -> Fraction:
@@ -251,11 +287,11 @@ def _ratio(value: Fraction, least: Fraction) -> Fraction:
     return value / least if least else 1 + value
 
 
-def _left_over(ask: Ask, machine: Machine, free: Mapping[int, Room]) -> Fraction:
+def _left_over(ask: Ask, machine: Machine, free: Mapping[int, _Free]) -> Fraction:
     """What stays free on the machine, as a sum of parts of it."""
     left = free[machine.id].less(ask.room)
     return sum(
-        (Fraction(part, of) for part, of in zip(left, machine.whole, strict=True) if of),
+        (Fraction(part, of) for part, of in zip(left, _Free.of(machine.whole), strict=True) if of),
         Fraction(0),
     )
 
@@ -263,23 +299,23 @@ def _left_over(ask: Ask, machine: Machine, free: Mapping[int, Room]) -> Fraction
 def _soonest(
     ask: Ask,
     machines: Sequence[Machine],
-    free: Mapping[int, Room],
-    releases: Mapping[int, Sequence[Running]],
+    free: Mapping[int, _Free],
+    releases: Mapping[int, Sequence[tuple[datetime, Room]]],
     now: datetime,
-) -> tuple[Machine, datetime, Room]:
+) -> tuple[Machine, datetime, _Free]:
     """Where the job can start first if everything runs to its walltime, when, and what is free
     there then."""
-    best: tuple[datetime, int, Machine, Room] | None = None
+    best: tuple[datetime, int, Machine, _Free] | None = None
     for machine in machines:
         room, when = free[machine.id], now
-        for running in sorted(releases.get(machine.id, ()), key=lambda r: r.ends_by):
+        for ends_by, released in sorted(releases.get(machine.id, ())):
             if room.holds(ask.room):
                 break
-            room, when = room.plus(running.room), max(when, running.ends_by)
+            room, when = room.plus(released), max(when, ends_by)
         if room.holds(ask.room) and (best is None or (when, machine.id) < best[:2]):
             best = when, machine.id, machine, room
     if best is None:  # nodes shrank under what runs on them: the whole machine, some day
-        return machines[0], now, machines[0].whole
+        return machines[0], now, _Free.of(machines[0].whole)
     return best[2], best[0], best[3]
 
 
@@ -289,7 +325,7 @@ def _why_waiting(
     code = "wait_for_an_earlier_job" if has_room else "wait_no_room"
     facts = _asked(ask) | {
         "machines": len(able),
-        "centre": machine.centre,
+        "centre": machine.site.code,
         "node": machine.name,
         "starts_at": starts_at.isoformat(timespec="minutes"),
     }

@@ -17,7 +17,7 @@ from suanwang.jobs import bells, effects
 from suanwang.jobs.models import Attempt, Job, JobEvent
 from suanwang.jobs.rules import LEASE_UNTAKEN, after
 from suanwang.jobs.services.reports import lose
-from suanwang.jobs.snapshot import ask_of, take_snapshot, used_by_node
+from suanwang.jobs.snapshot import ask_of, room_of, take_snapshot, used_by_node
 from suanwang.jobs.story import state_of
 from suanwang.placement import Placement, Room, Wait, decide
 from suanwang.registry.models import Node
@@ -66,10 +66,12 @@ def _admit(placements: Sequence[Placement], at: datetime) -> int:
     for job in jobs:
         placement = by_job[job.pk]
         node = nodes.get(placement.machine.id)
-        room = Room(job.cores, job.memory_mib, job.accelerators)
-        if node is None or not _free(node, used[node.pk]).holds(room):
+        if node is None:
             continue
-        used[node.pk] = used[node.pk].plus(room)
+        held = used[node.pk].plus(room_of(job))
+        if not held.fits(Room(node.cores * 1000, node.memory_mib, node.accelerators)):
+            continue
+        used[node.pk] = held
         job.state = after(state_of(job), "place")
         job.cluster_id = node.cluster_id
         job.reason = _as_json(placement)
@@ -93,10 +95,6 @@ def _admit(placements: Sequence[Placement], at: datetime) -> int:
     for job in placed:
         bells.ring(bells.JOB, job.pk)
     return len(placed)
-
-
-def _free(node: Node, used: Room) -> Room:
-    return Room(node.cores, node.memory_mib, node.accelerators).less(used)
 
 
 def _as_json(decided: Placement | Wait) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What is behind ``placement.pool``: fragments, the worth of what is left of a card, scores."""
