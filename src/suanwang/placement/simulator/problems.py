@@ -32,14 +32,15 @@ class Problems:
     def note(self, line: int, code: str, **facts: str | int) -> None:
         """Note that a part is left out.
 
-        Refuses with the problem's own code if nothing may be left out.
+        Refuses ``input_refused`` if nothing may be left out.
         """
         short = {
             name: fact[:SHOWN_CHARACTERS] if isinstance(fact, str) else fact
             for name, fact in facts.items()
         }
         if self._on_malformed == "refuse":
-            raise Refused(code, line=line, **short)
+            told = ", ".join(f"{name}={fact}" for name, fact in short.items())
+            raise Refused("input_refused", line=line, problem=f"{code} ({told})")
         self.found.append(Problem(line, code, short))
 
 
