@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from suanwang.core.money import FEN_MAX
 from suanwang.placement.terms import (
     WHOLE_CARD,
     Ask,
@@ -208,6 +209,10 @@ class _Hall:
         self, ask: Ask, free: Mapping[int, _Free], left: Mapping[int, _Free]
     ) -> list[int] | None:
         """Nodes with room, close enough to each other; ``left``: what they must also leave."""
+
+        def rank(machine: Machine) -> tuple[object, ...]:
+            return self._rank(ask, free[machine.id])
+
         best: list[int] | None = None
         best_key: tuple[object, ...] | None = None
         for near in self._close(ask):
@@ -216,8 +221,12 @@ class _Hall:
                 for m in near
                 if free[m.id].holds(ask.room) and (m.id not in left or left[m.id].holds(ask.room))
             ]
-            ranked = sorted(fitting, key=lambda m: self._rank(ask, free[m.id]))
-            chosen = self._gather(ask, ranked, free)
+            if not fitting:
+                continue
+            if ask.nodes == 1:
+                chosen: list[int] | None = [min(fitting, key=rank).id]
+            else:
+                chosen = self._gather(ask, sorted(fitting, key=rank), free)
             if chosen is None:
                 continue
             key = self._rank(ask, free[chosen[0]])
@@ -228,8 +237,6 @@ class _Hall:
     def _gather(
         self, ask: Ask, ranked: Sequence[Machine], free: Mapping[int, _Free]
     ) -> list[int] | None:
-        if ask.nodes == 1:
-            return [ranked[0].id] if ranked else None
         if ask.spread == "node":
             able = [m.id for m in ranked if free[m.id].times(ask.room) >= ask.nodes]
             return [able[0]] * ask.nodes if able else None
@@ -340,7 +347,7 @@ def _walltime(ask: Ask) -> timedelta:
 def _kind(ask: Ask) -> object:
     """What two jobs must share to be answered alike."""
     refused = tuple(sorted((str(one), at) for one, at in ask.refused_at.items()))
+    price = None if ask.cost_max_fen >= FEN_MAX else (ask.walltime_seconds, ask.cost_max_fen)
     return (
-        ask.room, ask.nodes, ask.spread, ask.model, ask.capability, ask.where,
-        ask.walltime_seconds, ask.cost_max_fen, refused,
+        ask.room, ask.nodes, ask.spread, ask.model, ask.capability, ask.where, price, refused
     )  # fmt: skip

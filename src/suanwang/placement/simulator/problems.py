@@ -26,7 +26,7 @@ class Problems:
     """All problems of one input; the first one ends the reading if so chosen."""
 
     def __init__(self, on_malformed: OnMalformed) -> None:
-        self._on_malformed = on_malformed
+        self.on_malformed = on_malformed
         self.found: list[Problem] = []
 
     def note(self, line: int, code: str, **facts: str | int) -> None:
@@ -38,7 +38,7 @@ class Problems:
             name: fact[:SHOWN_CHARACTERS] if isinstance(fact, str) else fact
             for name, fact in facts.items()
         }
-        if self._on_malformed == "refuse":
+        if self.on_malformed == "refuse":
             told = ", ".join(f"{name}={fact}" for name, fact in short.items())
             raise Refused("input_refused", line=line, problem=f"{code} ({told})")
         self.found.append(Problem(line, code, short))
