@@ -51,6 +51,7 @@ def scenario_of(city: document.City, problems: Problems, *, seed: int = 0) -> Sc
     works = [work_of(job, city.starts_at) for job in jobs]
     return Scenario(
         name=city.name or city.name_en,
+        name_en=city.name_en,
         starts_at=city.starts_at,
         machines=machines,
         works=sound(works, machines, problems),

@@ -8,7 +8,8 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 36
-BAR, GAP, LABEL = 16, 14, 190
+BAR, GAP, LABEL = 16, 14, 250
+HOUR_STEPS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 720, 1440, 4380, 8760)
 
 Line = tuple[str, Sequence[tuple[float, float]]]
 """Its name, and its points."""
@@ -34,7 +35,7 @@ def lines(
     told: Callable[[float], str] = number,
     logarithmic: bool = False,
 ) -> str:
-    """Lines over a common axis; ``logarithmic``: of log10(1 + x)."""
+    """Lines over a common axis of hours; ``logarithmic``: of log10(1 + x)."""
     most_x = max((x for _, points in series for x, _ in points), default=0) or 1
     most_y = up_to or round_up(max((y for _, points in series for _, y in points), default=0)) or 1
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -54,9 +55,9 @@ def lines(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         drawn.append(f'<text class="tick end" x="{LEFT - 6}" y="{y + 4:.1f}">{told(value)}</text>')
-    ticks = _log_ticks(most_x) if logarithmic else [most_x * step / 4 for step in range(5)]
+    ticks = _log_ticks(most_x) if logarithmic else _hour_ticks(most_x)
     for value in ticks:
-        anchor = "start" if value == 0 else "end" if value == most_x else "middle"
+        anchor = "end" if value == most_x else "middle"
         drawn.append(
             f'<text class="tick {anchor}" x="{x_of(value):.1f}" y="{HEIGHT - BOTTOM + 16}">'
             f"{number(value)}</text>"
@@ -72,6 +73,12 @@ def lines(
             f"<title>{escape(name)}</title></polyline>"
         )
     return "".join([*drawn, "</svg>"])
+
+
+def _hour_ticks(most: float) -> list[float]:
+    """Steps people count hours in; six or fewer."""
+    step = next((hours for hours in HOUR_STEPS if most / hours <= 6), most / 6)
+    return [step * place for place in range(int(most / step + 1e-9) + 1)]
 
 
 def _log_ticks(most: float) -> list[float]:

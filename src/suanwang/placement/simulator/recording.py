@@ -115,7 +115,7 @@ def read(lines: Iterable[str]) -> Iterator[Step]:
                 if told != _HEADER:
                     raise ValueError("not a recording of this form")
             elif "is" in told:
-                kind = next(kind for kind in told if kind != "is")
+                [kind] = (kind for kind in told if kind != "is")
                 known[kind, told[kind]] = value_of(_KINDS[kind], told["is"])
             else:
                 yield _step(number, told, known)
@@ -163,6 +163,9 @@ def replay(
     """Ask the core again, step by step; what it answers otherwise."""
     for step in steps:
         decided = core(step.snapshot, step.queue, step.now, step.policy)
+        if decided == step.decisions:
+            yield step, []
+            continue
         recorded, again = _by_job(step.decisions), _by_job(decided)
         yield (
             step,

@@ -30,7 +30,8 @@ def page(
     """The page as HTML. ``labels``: what each run is called, where not by its policy."""
     words = WORDS[language]
     names = list(labels) or [one.policy for one in measured]
-    title = f"{words['title']} · {scenario.name}" if scenario.name else words["title"]
+    name = scenario.name_en if language == "en" and scenario.name_en else scenario.name
+    title = f"{words['title']} · {name}" if name else words["title"]
     cards = sum(machine.whole.cards for machine in scenario.machines)
     cores = sum(machine.whole.core_milli for machine in scenario.machines) // 1000
     facts = words["facts"].format(
@@ -45,10 +46,11 @@ def page(
         f'<header><h1>{escape(title)}</h1><p class="muted">{escape(facts)}</p></header>',
         _summary(measured, names, words),
         _legend(names),
-        '<div class="charts">',
+        '<div class="charts"><div>',
         *_over_time(courses, names, words, has_cards=bool(cards)),
-        *_by_place(scenario, measured, names, words, language, has_cards=bool(cards)),
-        "</div>",
+        "</div><div>",
+        *_by_place(scenario, measured, names, words, language),
+        "</div></div>",
         _tenants(scenario, measured, names, words, language),
         _left_out(problems, words, language),
         f"<section><h2>{words['how']}</h2><ul class='muted'>"
@@ -157,8 +159,6 @@ def _by_place(
     names: Sequence[str],
     words: Mapping[str, str],
     language: Language,
-    *,
-    has_cards: bool,
 ) -> list[str]:
     with_cards = {machine.site.code for machine in scenario.machines if machine.whole.cards}
     codes = list(dict.fromkeys(centre.code for one in measured for centre in one.centres))
@@ -213,7 +213,10 @@ def _tenants(
         for tenant in one.tenants
         if tenant.code == code
     )
-    heads = "".join(f'<th scope="col">{one}</th>' for one in words["tenant_columns"].split("|"))
+    heads = "".join(
+        f'<th scope="col"{" class=text" if place < 2 else ""}>{one}</th>'
+        for place, one in enumerate(words["tenant_columns"].split("|"))
+    )
     return (
         f'<section><h2>{words["tenants"]}</h2><div class="scroll"><table><thead><tr>{heads}</tr>'
         f"</thead><tbody>{rows}</tbody></table></div></section>"

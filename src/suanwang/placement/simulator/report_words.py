@@ -68,12 +68,12 @@ p{margin:0 0 8px}.muted{color:var(--muted)}ul{margin:0;padding-inline-start:20px
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:6px 12px;text-align:end;white-space:nowrap;border-bottom:1px solid var(--line)}
 tr:last-child>*{border-bottom:0}thead th{color:var(--muted);font-weight:500}
-th:first-child,td.text,thead th:first-child{text-align:start}tbody th{font-weight:600}
+th:first-child,td.text,th.text{text-align:start}tbody th{font-weight:600}
 .mark{display:inline-block;width:10px;height:10px;border-radius:2px;margin-inline-end:8px}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 16px;padding:0;margin:24px 0 8px}
 .legend svg{width:24px;height:8px;margin-inline-end:6px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));gap:16px}
-figure{margin:0;padding:12px 16px;background:var(--paper);border:1px solid var(--line);border-radius:6px;break-inside:avoid}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));gap:0 16px;align-items:start}
+figure{margin:0 0 16px;padding:12px 16px;background:var(--paper);border:1px solid var(--line);border-radius:6px;break-inside:avoid}
 figcaption{font-weight:600;margin-bottom:8px}figure svg{width:100%;height:auto;display:block}
 .grid{stroke:var(--line)}.tick{fill:var(--muted);font-size:11px;font-variant-numeric:tabular-nums}
 .label{fill:var(--ink);font-size:12px}.end{text-anchor:end}.middle{text-anchor:middle}.start{text-anchor:start}

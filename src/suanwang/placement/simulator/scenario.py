@@ -99,6 +99,7 @@ class Scenario:
     """All of it. Machines are nodes, also of centres that tell the scheduler only a summary."""
 
     name: str
+    """In Chinese, or its only one."""
     starts_at: datetime
     machines: Sequence[Machine]
     works: Sequence[Work]
@@ -113,6 +114,7 @@ class Scenario:
     usage: Mapping[str, float] = field(default_factory=dict)
     energy: Mapping[str, Energy] = field(default_factory=dict)
     watts: Mapping[int, Watts] = field(default_factory=dict)
+    name_en: str = ""
     names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Of centres and organisations, in Chinese and English."""
 
