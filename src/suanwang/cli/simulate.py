@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from suanwang.placement.simulator.problems import Problems
     from suanwang.placement.simulator.scenario import Scenario
 
-SUBTOPICS = ("simulate_openb", "simulate_hpc")
-"""The published protocols: each a module here with ``register(group)``."""
+PROTOCOLS = ("hpc", "openb")
+"""The published protocols: each a function of this name in ``simulate_<name>``."""
 
 Policies = Annotated[
     str,
@@ -47,10 +47,10 @@ def register(app: typer.Typer) -> None:
     for command in (city, run, philly, replay):
         group.command()(command)
     group.command("what-if")(what_if)
-    for topic in SUBTOPICS:
-        name = f"suanwang.cli.{topic}"
+    for protocol in PROTOCOLS:
+        name = f"suanwang.cli.simulate_{protocol}"
         if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name).register(group)
+            group.command(protocol)(getattr(importlib.import_module(name), protocol))
     app.add_typer(group, name="simulate")
 
 
