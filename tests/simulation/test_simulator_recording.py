@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from suanwang import placement
 from suanwang.core.errors import Refused
 from suanwang.placement import Ask, Decisions, Policy, Snapshot
+from suanwang.placement.simulator.build import scenario_of
+from suanwang.placement.simulator.export import city_of
+from suanwang.placement.simulator.problems import Problems
+from suanwang.placement.simulator.reading import read_city
 from suanwang.placement.simulator.recording import Recorder, plain, read, replay, value_of
 
 from .small_city import centre, city, lived, making_room
@@ -128,3 +133,43 @@ def test_a_policy_and_its_quotas_survive_the_way_through_text() -> None:
     told = value_of(Policy, json.loads(json.dumps(plain(policy))))
     assert list(told.quotas) == list(policy.quotas)
     assert told.seed == 3
+
+
+def test_the_exported_city_decides_as_the_live_one(lines: list[str]) -> None:
+    """What runs and waits goes into a document and out again; the next decision is the same."""
+    steps = list(read(lines))
+    busiest = max(steps, key=lambda step: len(step.snapshot.running) + len(step.queue))
+    assert busiest.queue
+    assert busiest.snapshot.running
+    known = [m for m in busiest.snapshot.machines if m.summary_at is None]
+    names = {machine.id for machine in known}
+    running = [r for r in busiest.snapshot.running if names.issuperset(r.machine_ids)]
+    snapshot = replace(busiest.snapshot, machines=known, running=running)
+    text = json.dumps(
+        dict(city_of(snapshot, busiest.queue, busiest.now, busiest.policy).as_document())
+    )
+    document, left_out = read_city(text, "refuse")
+    assert left_out == []
+    problems = Problems("skip")
+    scenario = scenario_of(document, problems)
+    assert {one.code for one in problems.found} <= {"job_impossible"}  # gangs need the summary
+    assert len(scenario.begun) == len(running)
+    asked: list[tuple[Snapshot, list[Ask]]] = []
+
+    def seeing(s: Snapshot, q: Sequence[Ask], now: datetime, p: Policy) -> Decisions:
+        asked.append((s, list(q)))
+        return placement.decide(s, q, now, p)
+
+    lived(scenario, seeing, policy=busiest.policy, ends_after=timedelta(seconds=1))
+    again, queue = asked[0]
+    left = {ask.job_id for ask in queue}
+    live = placement.decide(
+        snapshot, [a for a in busiest.queue if a.job_id in left], busiest.now, busiest.policy
+    )
+    told = placement.decide(again, queue, busiest.now, busiest.policy)
+    assert {p.job_id: p.machine.name for p in told.placements} == {
+        p.job_id: p.machine.name for p in live.placements
+    }
+    assert {w.job_id: w.starts_at for w in told.waits} == {
+        w.job_id: w.starts_at for w in live.waits
+    }

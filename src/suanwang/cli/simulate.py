@@ -28,6 +28,9 @@ Policies = Annotated[
         help="ours, fcfs, easy, sjf, smallest_area, f1, bestfit, random; several with commas.",
     ),
 ]
+CityFile = Annotated[
+    Path | None, typer.Argument(help="A city document or a recording; else an example.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything left to chance.")]
 Malformed = Annotated[str, typer.Option(help="skip or refuse what cannot be used.")]
 Days = Annotated[float | None, typer.Option(min=0.001, max=3660, help="Cut it off after so long.")]
@@ -55,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 
 def city(
-    file: Annotated[Path | None, typer.Argument(help="A city document; else an example.")] = None,
+    file: CityFile = None,
     policy: Policies = "ours,easy",
     seed: Seed = 42,
     malformed: Malformed = "skip",
@@ -148,7 +151,7 @@ def philly(
 
 
 def what_if(
-    file: Annotated[Path | None, typer.Argument(help="A city document; else an example.")] = None,
+    file: CityFile = None,
     add_centre: Annotated[list[Path] | None, typer.Option(help="A document of centres.")] = None,
     fail: Annotated[list[str] | None, typer.Option(help="CENTRE or CENTRE@HOUR.")] = None,
     price: Annotated[
@@ -222,12 +225,15 @@ def _problems(malformed: str) -> Problems:
 
 
 def _city(file: Path | None, problems: Problems) -> City:
+    """A document, the example, or a recording: then the live city as it was at its last step."""
     from suanwang.cli import simulate_run
     from suanwang.placement.simulator.reading import CHARACTERS_MAX, read_city
 
     if file is None:
         example = resources.files("suanwang.placement.simulator") / "cities" / "example.yaml"
         told = example.read_text(encoding="utf-8")
+    elif (recorded := simulate_run.last_recorded(file)) is not None:
+        return recorded
     else:
         told = simulate_run.text(file, CHARACTERS_MAX)
     found, left_out = read_city(told, problems.on_malformed)

@@ -27,6 +27,8 @@ from suanwang.placement.simulator.report_words import WORDS
 from suanwang.placement.simulator.series import Course, course
 
 if TYPE_CHECKING:
+    from suanwang.placement.simulator.city import City
+    from suanwang.placement.simulator.recording import Step
     from suanwang.placement.simulator.scenario import Scenario
 
 LINE_MOST = 1 << 20
@@ -142,11 +144,11 @@ def played(
     return results
 
 
-def _bar() -> Progress:
+def _bar(counted: str = "{task.completed:,.0f}/{task.total:,.0f}") -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TextColumn(counted),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -271,6 +273,22 @@ def _write_csv(path: Path, measured: Sequence[Measures]) -> None:
 _FATES = ("done", "timed_out", "failed", "blocked", "never_started", "cut_off")
 
 
+def last_recorded(path: Path) -> City | None:
+    """The live city at the last step of a recording; None: the file is none."""
+    from suanwang.placement.simulator.export import city_of
+    from suanwang.placement.simulator.recording import is_header, read
+
+    first = next(lines(path), "")
+    if not is_header(first):
+        return None
+    step: Step | None = None
+    for found in read(lines(path, RECORDED_LINE_MOST)):
+        step = found
+    if step is None:
+        raise Refused("trace_file_unreadable", file=str(path), problem="no step is recorded")
+    return city_of(step.snapshot, step.queue, step.now, step.policy)
+
+
 def replayed(path: Path, *, as_json: bool) -> bool:
     """Whether the core answers a recording as production was answered; tells where not."""
     from suanwang.cli import language
@@ -279,12 +297,12 @@ def replayed(path: Path, *, as_json: bool) -> bool:
     from suanwang.placement.simulator.recording import replay as again
 
     steps, different = 0, []
-    with _bar() as bar:
+    with _bar("{task.completed:,.0f}") as bar:
         task = bar.add_task(path.name, total=None)
         for _, differences in again(read(lines(path, RECORDED_LINE_MOST)), decide):
             steps += 1
             different += differences
-            bar.update(task, completed=steps, total=steps)
+            bar.update(task, completed=steps)
     words = WORDS_HERE[language()]
     if as_json:
         found = [

@@ -11,7 +11,7 @@ from suanwang.core.errors import Refused
 from suanwang.core.money import FEN_MAX
 from suanwang.placement import terms
 from suanwang.placement.simulator import city as document
-from suanwang.placement.simulator.checks import sound
+from suanwang.placement.simulator.checks import begun_soundly, sound
 from suanwang.placement.simulator.problems import Problems
 from suanwang.placement.simulator.scenario import (
     NAMESPACE,
@@ -49,13 +49,18 @@ def scenario_of(city: document.City, problems: Problems, *, seed: int = 0) -> Sc
     if city.workload.streams:
         jobs += made_up(city.workload, city.starts_at, seed)
     works = [work_of(job, city.starts_at) for job in jobs]
+    begun = begun_soundly(
+        (one for job in city.workload.running for one in _begun(job, city, named)),
+        city.starts_at,
+        problems,
+    )
     return Scenario(
         name=city.name or city.name_en,
         name_en=city.name_en,
         starts_at=city.starts_at,
         machines=machines,
-        works=sound(works, machines, problems),
-        begun=[begun for job in city.workload.running for begun in _begun(job, city, named)],
+        works=sound(works, machines, problems, {one.work.ask.job_id for one in begun}),
+        begun=begun,
         happenings=[_happening(event, city, named) for event in city.events],
         breaking=[
             Breaking(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
+from suanwang.placement.simulator.city import SECONDS_MAX, YEARS
 from suanwang.placement.simulator.problems import Problems
-from suanwang.placement.simulator.scenario import Work
+from suanwang.placement.simulator.scenario import Begun, Work
 from suanwang.placement.terms import Ask, Machine, Room
 
 
@@ -15,12 +17,13 @@ def sound(
     works: Sequence[Work],
     machines: Sequence[Machine],
     problems: Problems,
-    known: Iterable[UUID] = (),
+    running: Collection[UUID] = (),
 ) -> list[Work]:
     """The jobs that may run some day, in order of submission.
 
-    Notes ``job_twice``, ``job_model_unknown``, ``job_impossible``, ``job_after_unknown`` and
-    ``job_in_circle``; whoever comes after a job that is left out is left out too.
+    Notes ``job_out_of_time``, ``job_twice``, ``job_model_unknown``, ``job_impossible``,
+    ``job_after_unknown`` and ``job_in_circle``; whoever comes after a job that is left out is left
+    out too. ``running``: jobs others may come after, and none may be again.
     """
     models = {machine.card.model for machine in machines if machine.card}
     shapes = Counter((m.whole, m.card.model if m.card else None, m.site.code) for m in machines)
@@ -29,7 +32,9 @@ def sound(
     for work in works:
         ask = work.ask
         kind = ask.room, ask.model, ask.nodes, ask.spread, ask.where.centres
-        if ask.job_id in kept:
+        if not _in_time(work):
+            problems.note(work.line, "job_out_of_time", job=work.label)
+        elif ask.job_id in kept or ask.job_id in running:
             problems.note(work.line, "job_twice", job=work.label)
         elif ask.model is not None and ask.room.cards and ask.model not in models:
             problems.note(work.line, "job_model_unknown", job=work.label, model=ask.model)
@@ -39,8 +44,39 @@ def sound(
                           cards=ask.room.cards)  # fmt: skip
         else:
             kept[ask.job_id] = work
-    _leave_out_unreachable(kept, set(known), problems)
+    _leave_out_unreachable(kept, set(running), problems)
     return sorted(kept.values(), key=lambda work: (work.ask.submitted_at, work.ask.job_id))
+
+
+def begun_soundly(begun: Iterable[Begun], starts_at: datetime, problems: Problems) -> list[Begun]:
+    """Those that can have been running when the simulation begins.
+
+    Notes ``job_out_of_time``, ``job_twice`` and ``job_runs_wrongly``.
+    """
+    kept: dict[UUID, Begun] = {}
+    for one in begun:
+        ask, work = one.work.ask, one.work
+        distinct = 1 if ask.spread == "node" else ask.nodes
+        if not _in_time(work) or one.started_at > starts_at:
+            problems.note(work.line, "job_out_of_time", job=work.label)
+        elif ask.job_id in kept:
+            problems.note(work.line, "job_twice", job=work.label)
+        elif len(one.machine_ids) != ask.nodes or len(set(one.machine_ids)) != distinct:
+            problems.note(work.line, "job_runs_wrongly", job=work.label, nodes=ask.nodes,
+                          on=len(set(one.machine_ids)))  # fmt: skip
+        else:
+            kept[ask.job_id] = one
+    return list(kept.values())
+
+
+def _in_time(work: Work) -> bool:
+    """Whether its moments and lengths are such that calendars can hold what comes of them."""
+    ask = work.ask
+    moments = [at for at in (ask.submitted_at, ask.not_before, ask.deadline) if at is not None]
+    lengths = (ask.walltime_seconds, work.seconds, ask.expected_seconds or 1)
+    return all(YEARS[0] <= at.year <= YEARS[1] for at in moments) and all(
+        0 < seconds <= SECONDS_MAX for seconds in lengths
+    )
 
 
 def _possible(ask: Ask, shapes: Counter[tuple[Room, str | None, str]]) -> bool:

@@ -29,6 +29,8 @@ FORMAT = 1
 SECONDS_MAX = 10 * 366 * 86_400
 CORES_MAX = 1_000_000
 MIB_MAX = 1 << 40
+YEARS = 1970, 2200
+"""In which a moment may lie."""
 NODES_MAX = 200_000
 """Of a whole city."""
 JOBS_MAX = 1_000_000
@@ -53,8 +55,11 @@ def _mib(told: Any) -> Any:
 
 
 def _zoned(told: int | datetime) -> int | datetime:
-    if isinstance(told, datetime) and told.tzinfo is None:
-        raise ValueError("a moment needs a zone, such as +08:00")
+    if isinstance(told, datetime):
+        if told.tzinfo is None:
+            raise ValueError("a moment needs a zone, such as +08:00")
+        if not YEARS[0] <= told.year <= YEARS[1]:
+            raise ValueError(f"a year between {YEARS[0]} and {YEARS[1]} is meant")
     return told
 
 
@@ -362,8 +367,7 @@ class City(Part):
 
     @model_validator(mode="after")
     def _known(self) -> City:
-        if self.starts_at.tzinfo is None:
-            raise ValueError("starts_at needs a zone, such as +08:00")
+        _zoned(self.starts_at)
         nodes = sum(part.count for centre in self.centres.values() for part in centre.nodes)
         if nodes > NODES_MAX:
             raise ValueError(f"{nodes} nodes; at most {NODES_MAX}")

@@ -27,6 +27,8 @@ Core = Callable[[Snapshot, Sequence[Ask], datetime, Policy], Decisions]
 
 QUIET_AFTER = timedelta(hours=25)
 """With nothing running, coming or decided for so long (each hour of a day was seen), it is over."""
+LONGEST = timedelta(days=300 * 366)
+"""No simulation goes on for longer."""
 _Kind = Literal[
     "ends", "gives_way", "back", "heard", "befalls", "breaks", "summary", "comes", "wake"
 ]
@@ -92,7 +94,7 @@ class Simulation:
         self._decided_at: datetime | None = None
         self._wakes: set[datetime] = set()
         self._decide_every, self._seed = decide_every, seed
-        self._stops_at = scenario.starts_at + ends_after if ends_after else None
+        self._stops_at = scenario.starts_at + (ends_after or LONGEST)
         self._held = [0, 0]
         self.journal = Journal(scenario, name)
 
@@ -104,7 +106,8 @@ class Simulation:
         quiet_since, total = self._now, len(self._scenario.works) + len(self._scenario.begun)
         while self._heap:
             now = self._heap[0][0]
-            if self._stops_at is not None and now > self._stops_at:
+            if now > self._stops_at:
+                self._now = self._stops_at
                 break
             if not self._active() and now - quiet_since > QUIET_AFTER:
                 break
@@ -463,8 +466,6 @@ class Simulation:
                 self._jobs[what.ask.job_id] = _Job(what, what.ask, what.seconds)
                 self.journal.works[what.ask.job_id] = what
                 self._auditor.came(what.ask)
-        if self._stops_at is not None:
-            self._now = max(self._now, self._stops_at)
         for job_id, job in self._jobs.items():
             if job.started_at is not None:
                 self._stop(job, "cut_off")

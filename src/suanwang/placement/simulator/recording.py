@@ -102,6 +102,11 @@ class Recorder:
         })  # fmt: skip
 
 
+def is_header(line: str) -> bool:
+    """Whether a line is the first of a recording."""
+    return line.strip() == json.dumps(_HEADER)
+
+
 def read(lines: Iterable[str]) -> Iterator[Step]:
     """The steps. Refuses ``recording_unreadable`` with the line: a gap would prove nothing."""
     known: dict[tuple[str, str], Any] = {}
