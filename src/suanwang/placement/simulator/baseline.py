@@ -19,7 +19,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 
 from suanwang.core.money import FEN_MAX
 from suanwang.placement.terms import (
@@ -265,7 +264,15 @@ class _Hall:
     def _able_for(self, ask: Ask) -> list[Machine]:
         kind = _kind(ask)
         if kind not in self._able:
-            self._able[kind] = [m for m in self._snapshot.machines if self._will_do(ask, m)]
+            affordable: dict[int, bool] = {}
+            for machine in self._snapshot.machines:  # machines of one kind share their rates
+                if id(machine.rates) not in affordable:
+                    affordable[id(machine.rates)] = _affordable(ask, machine)
+            self._able[kind] = [
+                m
+                for m in self._snapshot.machines
+                if affordable[id(m.rates)] and self._will_do(ask, m)
+            ]
         return self._able[kind]
 
     def _will_do(self, ask: Ask, machine: Machine) -> bool:
@@ -277,13 +284,7 @@ class _Hall:
         refused = ask.refused_at.get(machine.cluster_id)
         if refused and machine.summary_at and machine.summary_at <= refused:
             return False
-        cost = machine.rates.cost_fen(room, ask.walltime_seconds)
-        return (
-            cost is not None
-            and cost * ask.nodes <= Fraction(ask.cost_max_fen)
-            and self._capable(ask, machine)
-            and self._there(ask, machine)
-        )
+        return self._capable(ask, machine) and self._there(ask, machine)
 
     def _capable(self, ask: Ask, machine: Machine) -> bool:
         card, able = machine.card, ask.capability
@@ -338,6 +339,12 @@ class _Hall:
             asked = ask.room.cards * ask.room.card_milli
             left += (sum(free.cards) - asked) / (whole.cards * WHOLE_CARD)
         return spared, left, machine.id
+
+
+def _affordable(ask: Ask, machine: Machine) -> bool:
+    """Whether every meter has a price there, and all of its nodes cost no more than is held."""
+    cost = machine.rates.cost_fen(ask.room, ask.walltime_seconds)
+    return cost is not None and cost * ask.nodes <= ask.cost_max_fen
 
 
 def _walltime(ask: Ask) -> timedelta:
