@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,15 @@ def test_a_recording_is_replayed_and_can_be_asked_what_if(tmp_path: Path) -> Non
     result = told("what-if", str(path), "--price", "one.a=10", "--json")
     before, after = json.loads(result.stdout)["policies"]
     assert after["cost_fen"] < before["cost_fen"]
+
+
+def test_without_numpy_it_says_what_to_install(town: Path) -> None:
+    """The client alone has no NumPy; a process of its own, so that nothing stays hidden here."""
+    hidden = "import sys; sys.modules['numpy'] = None; from suanwang.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", hidden, "simulate", "city", str(town)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "pip install 'suanwang[server]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
