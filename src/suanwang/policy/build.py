@@ -40,11 +40,13 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
     package = Package(
         name=policy.at("name").text(),
         title=policy.at("title").words(),
-        document_number=number.text() if (number := policy.maybe("document_number")) else "",
+        document_number=_named(policy, "document_number"),
         issuer=policy.at("issuer").words(),
         first_day=policy.at("first_day").text(),
         last_day=policy.at("last_day").text(),
-        tail_days=tail.text() if (tail := policy.maybe("tail_days")) else "",
+        tail_days=_named(policy, "tail_days"),
+        payment_tail_days=_named(policy, "payment_tail_days"),
+        straddling=_named(policy, "straddling"),
         units={name: words.words() for name, words in policy.at("units").entries()},
         articles={name: words.words() for name, words in policy.at("articles").entries()},
         facts=facts,
@@ -73,6 +75,12 @@ def hash_of(content: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of a package's content."""
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(reader: Reader, key: str) -> str:
+    """A text that may be left out."""
+    part = reader.maybe(key)
+    return part.text() if part else ""
 
 
 def _facts(reader: Reader) -> dict[str, Fact]:
@@ -141,7 +149,8 @@ def _divisions(reader: Reader) -> dict[str, DivisionRow]:
 
 def _check_validity(package: Package, mistakes: Mistakes) -> None:
     """A parameter needs a value on every day on which a rule may ask for it."""
-    for name in (package.first_day, package.last_day):
+    tails = (package.tail_days, package.payment_tail_days, package.straddling)
+    for name in (package.first_day, package.last_day, *filter(None, tails)):
         if name not in package.parameters:
             mistakes.note(("policy",), "policy_name_unknown", name=name)
             return

@@ -49,6 +49,7 @@ def _check_parameters(package: Package, mistakes: Mistakes) -> None:
     for measure in package.measures.values():
         followed |= {*measure.parameters(), *measure.governed_by}
     bounds = {package.first_day, package.last_day, package.tail_days}
+    bounds |= {package.payment_tail_days, package.straddling}
     for name in package.parameters.keys() - followed - bounds - {"divisions.in_scope"}:
         mistakes.note(("parameters", *name.split(".")), "policy_parameter_unused", name=name)
     for name in set(package.governed_by) - package.parameters.keys():

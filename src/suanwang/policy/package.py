@@ -33,6 +33,9 @@ class Package:
     """The parameter that holds the first day of validity; likewise the others."""
     last_day: str
     tail_days: str
+    payment_tail_days: str
+    straddling: str
+    """How use that reaches over the first or the last day counts; see ``validity.py``."""
     units: Mapping[str, Text]
     """The responsible units, in words."""
     articles: Mapping[str, Text]
