@@ -46,11 +46,9 @@ def _check_cases(package: Package, cases: Sequence[AnyCase], mistakes: Mistakes)
 def _check_parameters(package: Package, mistakes: Mistakes) -> None:
     """A parameter is used by a formula, or somebody says that it governs what they do."""
     followed = set(package.governed_by)
-    for measure in package.measures.values():
+    for measure in package.texts():
         followed |= {*measure.parameters(), *measure.governed_by}
-    bounds = {package.first_day, package.last_day, package.tail_days}
-    bounds |= {package.payment_tail_days, package.straddling}
-    for name in package.parameters.keys() - followed - bounds - {"divisions.in_scope"}:
+    for name in package.parameters.keys() - followed - package.terms() - {"divisions.in_scope"}:
         mistakes.note(("parameters", *name.split(".")), "policy_parameter_unused", name=name)
     for name in set(package.governed_by) - package.parameters.keys():
         mistakes.note(("policy", "governed_by"), "policy_name_unknown", name=name)

@@ -47,7 +47,7 @@ class Print:
 def print_measure(package: Package, measure: str, language: Language, on: date) -> Print:
     """One measure with the figures of a day. Refuses ``policy_measure_unknown``."""
     package.in_force(on)
-    rule = package.measure(measure)
+    rule = package.measure(measure, on)
     values = package.values(on)
     names = {step.name: step.label[language] for step in (*rule.steps, *rule.caps)}
     speaker = Speaker(package, values, language, names, str(values.get(ROUNDING, "down")))
