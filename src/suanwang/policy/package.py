@@ -245,6 +245,11 @@ class Package:
         """The number of the stretch of days, around this one, in which no parameter changes."""
         return sum(start <= on for start in self._eras)
 
+    def days_of_change(self) -> list[date]:
+        """The first day of validity, and each later one on which a figure or a text changes."""
+        inside = (day for day in self._eras if self.valid_from < day <= self.valid_to)
+        return [self.valid_from, *inside]
+
     @cached_property
     def _eras(self) -> tuple[date, ...]:
         """The days on which some parameter takes another value, or none, or a text changes."""
