@@ -63,7 +63,7 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
         levels=levels,
         divisions=divisions,
         promises=read_promises(
-            Reader(document.get("promises"), ("promises",), mistakes), measures, facts, parameters
+            Reader(document.get("promises"), ("promises",), mistakes), texts, facts, parameters
         ),
         governed_by=tuple(name.text() for name in policy.some("governed_by")),
         content=content,

@@ -5,7 +5,7 @@ A promise that fails comes back with the case that breaks it, ready to be kept i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import z3
 
 from suanwang.policy.language import Compiler
+from suanwang.policy.language.nodes import FactName
 from suanwang.policy.package import Package
 from suanwang.policy.parts import ROUNDING, Fact
 from suanwang.policy.promises import AWARD, Promise
@@ -46,12 +47,16 @@ def prove(package: Package, on: date) -> Iterator[Proof]:
 
 def prove_promise(package: Package, promise: Promise, on: date) -> Proof:
     """Prove one promise."""
-    case = Symbolic(package, promise.measure, on)
+    spoken = promise.always.walk() if promise.always else ()
+    named = {part.name for part in spoken if isinstance(part, FactName) and not part.is_step}
+    case = Symbolic(package, promise.measure, on, also=sorted(named))
     if promise.always is not None:
         compiler = Compiler(case.values, SYMBOLS, str(case.values.get(ROUNDING, "down")))
         compiler.step_scales[AWARD] = Fraction(1)
         claim = compiler.compile(promise.always).run({**case.env, AWARD: case.award})
         return case.proof(promise.name, promise.label, claim)
+    if promise.rises_with not in case.env:
+        return Proof(promise.name, promise.measure, promise.label, "holds")
     more = Symbolic(package, promise.measure, on, "′", case, promise.rises_with)
     grown = more.env[promise.rises_with] >= case.env[promise.rises_with]
     claim = z3.Implies(z3.And(grown, more.ranges), more.award >= case.award)
@@ -69,13 +74,14 @@ class Symbolic:
         mark: str = "",
         like: Symbolic | None = None,
         but: str = "",
+        also: Sequence[str] = (),
     ) -> None:
         self.package = package
         self.values = package.values(on)
         self.rule: Rule = compile_measure(package.measure(measure, on), self.values, SYMBOLS)
         self.env: dict[str, Any] = {}
         limits = []
-        for name in self.rule.measure.facts:
+        for name in dict.fromkeys((*self.rule.measure.facts, *also)):
             if like is not None and name != but:
                 self.env[name] = like.env[name]
                 continue
