@@ -33,9 +33,11 @@ def prove(package: Package, on: date) -> Iterator[Proof]:
     Besides the promises written in the package, of every package: no award below zero, no two
     exceptions at once, after a refund exactly what is due is kept, and what ``prove_terms`` proves.
     """
+    measures = package.measures_on(on)
     for promise in package.promises:
-        yield prove_promise(package, promise, on)
-    for name, measure in package.measures_on(on).items():
+        if promise.measure in measures:
+            yield prove_promise(package, promise, on)
+    for name, measure in measures.items():
         if measure.steps:
             yield _never_negative(package, name, on)
         if any(len(step.exceptions) > 1 for step in (*measure.steps, *measure.caps)):
