@@ -191,11 +191,13 @@ def prefill(request: HttpRequest, voucher_id: UUID) -> Any:
     viewer = viewer_of(request)
     require(viewer, "claims.read")
     drafted = queries.prefill_claim(queries.voucher(voucher_id, viewer), at=clock.now())
-    decision = drafted.decision
+    decision, assessed = drafted.decision, drafted.assessed
     return {
         "lines": drafted.lines,
+        "claim_lines": [line.id for line in assessed.kept] if assessed else [],
+        "comparison": assessed.as_json() if assessed else None,
         "total_fee_fen": sum(line.fee_fen for line in drafted.lines),
-        "amount_fen": decision.amount_fen if decision else 0,
+        "amount_fen": decision.amount_fen if assessed and assessed.kept and decision else 0,
         "eligible": decision.eligible if decision else False,
         "decision": decision.as_json() if decision else None,
     }

@@ -83,6 +83,9 @@ class PrefilledOut(Schema):
     amount_fen: int
     eligible: bool
     decision: dict[str, Any] | None
+    claim_lines: list[UUID]
+    """Of ``lines`` those that get most by this voucher; the others get more by another policy."""
+    comparison: dict[str, Any] | None
 
 
 class ClaimIn(In):
@@ -108,6 +111,8 @@ class ClaimDetailOut(ClaimOut):
     decision: dict[str, Any]
     facts: dict[str, Any]
     package_hash: str | None = Field(alias="package_id")
+    comparison: dict[str, Any]
+    """Every policy that might support the fees, what each gives, and which line went to which."""
 
 
 class ClaimLineOut(Schema):
