@@ -191,9 +191,9 @@ class Package:
         """Refuses ``policy_not_in_force`` before the validity and after its tail, or then
         ``policy_superseded`` if another policy follows."""
         if not self.valid_from <= on <= self.tail_until:
-            code = "policy_superseded" if self.superseded_by and on > self.tail_until else ""
+            followed = bool(self.superseded_by) and on > self.tail_until
             raise Refused(
-                code or "policy_not_in_force",
+                "policy_superseded" if followed else "policy_not_in_force",
                 policy=self.name,
                 on=on,
                 first=self.valid_from,
