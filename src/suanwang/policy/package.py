@@ -190,16 +190,19 @@ class Package:
     def in_force(self, on: date) -> None:
         """Refuses ``policy_not_in_force`` before the validity and after its tail, or then
         ``policy_superseded`` if another policy follows."""
-        if not self.valid_from <= on <= self.tail_until:
-            followed = bool(self.superseded_by) and on > self.tail_until
+        if self.valid_from <= on <= self.tail_until:
+            return
+        if self.superseded_by and on > self.tail_until:
             raise Refused(
-                "policy_superseded" if followed else "policy_not_in_force",
-                policy=self.name,
-                on=on,
-                first=self.valid_from,
-                last=self.tail_until,
-                successor=self.superseded_by,
+                "policy_superseded", policy=self.name, on=on, successor=self.superseded_by
             )
+        raise Refused(
+            "policy_not_in_force",
+            policy=self.name,
+            on=on,
+            first=self.valid_from,
+            last=self.tail_until,
+        )
 
     def rule(self, measure: str, on: date) -> Rule:
         """The measure compiled with the parameters of a day; kept until a parameter changes."""
