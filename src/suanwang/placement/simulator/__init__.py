@@ -1,0 +1,1 @@
+"""Replays of real and made-up workloads through the scheduling core."""
