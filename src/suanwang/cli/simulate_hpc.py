@@ -163,7 +163,7 @@ def show(told: dict[str, Any], rows: Rows) -> None:
         facts.append(f"{shown('load', tongue)} {told['load']}")
     table = Table(title=f"{told['trace']}: {', '.join(facts)}")
     for head in ("policy", "backfill"):
-        table.add_column(shown(head, tongue))
+        table.add_column(shown(head, tongue), no_wrap=True, min_width=13)
     for head in ("bounded slowdown", "p99 wait h", "x FCFS", "mean wait h", "utilisation"):
         table.add_column(shown(head, tongue), justify="right")
     fcfs = rows[0]["wait_p99_seconds"]
