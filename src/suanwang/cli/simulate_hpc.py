@@ -165,7 +165,7 @@ def show(told: dict[str, Any], rows: Rows) -> None:
     for head in ("policy", "backfill"):
         table.add_column(shown(head, tongue), no_wrap=True, min_width=13)
     for head in ("bounded slowdown", "p99 wait h", "x FCFS", "mean wait h", "utilisation"):
-        table.add_column(shown(head, tongue), justify="right")
+        table.add_column(shown(head, tongue), justify="right", overflow="fold")
     fcfs = rows[0]["wait_p99_seconds"]
     for row in rows:
         p99 = row["wait_p99_seconds"]
