@@ -27,7 +27,7 @@ def main() -> int:
             works = [hpc.at_load(hpc.workload(trace.jobs), trace.processors, 0.9)]
         fcfs = hpc.measure(works, trace.processors, "fcfs", "easy")
         began = time.process_time()
-        ours = hpc.measure(works, trace.processors, "ours", "conservative")
+        ours = hpc.measure(works, trace.processors, "ours", "pair")
         spent = time.process_time() - began
         jobs = sum(work.submitted.size for work in works)
         late = ours.wait_p99_seconds / fcfs.wait_p99_seconds

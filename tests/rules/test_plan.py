@@ -55,6 +55,20 @@ def test_easy_never_puts_off_the_first_that_waits(held, asked):
     assert calendar.earliest(asked[head][:2], asked[head][2], 0) <= starts[head]
 
 
+@given(held=running, asked=jobs)
+@settings(max_examples=150, deadline=None)
+def test_pair_puts_off_neither_of_the_first_two_that_wait(held, asked):
+    starts = planned(held, asked, "pair")
+    heads = [k for k, start in enumerate(starts) if start > 0][:2]
+    for head in heads:
+        assert starts[head] == planned(held, asked[: head + 1], "conservative")[head]
+    calendar = busy(held)
+    for k, (one, two, seconds) in enumerate(asked):
+        if k in heads or starts[k] == 0:
+            calendar.hold((one, two), starts[k], seconds)
+    assert (calendar.steps()[1] >= 0).all()
+
+
 @given(held=running, asked=jobs, cut=st.integers(1, 14))
 @settings(max_examples=150, deadline=None)
 def test_conservative_puts_off_nobody_for_who_is_behind(held, asked, cut):

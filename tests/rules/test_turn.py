@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suanwang.placement.plan import BACKFILLS
 from suanwang.placement.simulator.hpc import Workload, replay
 from suanwang.placement.terms_of_time import FOREVER
-from suanwang.placement.turn import GRACE_SECONDS, PATIENCE, POLICIES, Queue, due_at, order
+from suanwang.placement.turn import (
+    GRACE_SECONDS,
+    PATIENCE,
+    POLICIES,
+    REMEMBERED,
+    Bound,
+    Queue,
+    order,
+)
 
 
 def queue(submitted, amount, seconds, priority=None, due=None, share=None) -> Queue:
@@ -52,10 +61,24 @@ def test_a_likely_failure_is_tried_early():
     assert order(sure, "ours", 0).tolist() == [1, 0]
 
 
-def test_a_promise_is_a_multiple_of_the_fair_wait_and_at_least_a_grace():
-    assert due_at(100, 100) == 100 + PATIENCE * GRACE_SECONDS
-    assert due_at(100, 100 + 2 * GRACE_SECONDS) == 100 + PATIENCE * 2 * GRACE_SECONDS
-    assert due_at(100, -1) == FOREVER
+def test_only_the_longest_overdue_goes_first():
+    waiting = queue([0, 0, 0], [9, 8, 1], [99, 99, 10], due=[5, 4, FOREVER])
+    assert order(waiting, "ours", 5).tolist() == [1, 2, 0]
+    assert order(waiting, "ours", 3).tolist() == [2, 1, 0]
+
+
+def test_an_empty_queue_has_no_order():
+    assert order(queue([], [], []), "ours", 5).tolist() == []
+
+
+def test_the_bound_is_a_multiple_of_the_longest_fair_wait_of_late_and_at_least_a_grace():
+    bound = Bound()
+    assert bound.seconds == PATIENCE * GRACE_SECONDS
+    bound.observe(6.0 * GRACE_SECONDS, 2.0)
+    assert bound.seconds == PATIENCE * 3 * GRACE_SECONDS
+    for _ in range(REMEMBERED):
+        bound.observe(0.0, 2.0)
+    assert bound.seconds == PATIENCE * GRACE_SECONDS
 
 
 tiny = st.lists(
@@ -72,7 +95,7 @@ def made(rows) -> Workload:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("backfill", ["strict", "easy", "conservative"])
+@pytest.mark.parametrize("backfill", BACKFILLS)
 @given(rows=tiny)
 @settings(max_examples=20, deadline=None)
 def test_a_replay_runs_each_job_once_and_never_overfills(policy, backfill, rows):
@@ -85,14 +108,27 @@ def test_a_replay_runs_each_job_once_and_never_overfills(policy, backfill, rows)
     assert starts.tolist() == replay(work, 8, policy, backfill).tolist()
 
 
-def test_a_wide_job_is_not_starved_by_a_stream_of_small_ones():
+def longest_fair_wait(work: Workload, starts, processors: int) -> float:
+    """Over all arrivals: the time the pool needs for the work ahead, run times being known."""
+    longest = 0.0
+    for j, now in enumerate(work.submitted):
+        left = np.clip(starts[:j] + work.ran[:j] - now, 0, work.ran[:j])
+        longest = max(longest, float(left @ work.processors[:j]) / processors)
+    return longest
+
+
+@given(gap=st.integers(1, 30), ran=st.integers(5, 90), width=st.integers(1, 7))
+@settings(max_examples=25, deadline=None)
+def test_a_wide_job_waits_no_longer_than_the_bound_whatever_stream_passes_it(gap, ran, width):
     """Small jobs without end would hold a machine that a wide one waits for."""
-    count = 4000
-    small = [(5, 20, 0, 2)] * count
-    rows = [*small[:10], (0, 1000, 0, 8), *small]
-    work = made(rows)
-    patient = replay(work, 8, "ours", "conservative", patience=10**6, grace_seconds=10**6)
-    bound = replay(work, 8, "ours", "conservative", patience=2, grace_seconds=500)
-    waited = bound[10] - work.submitted[10]
-    assert waited <= 2 * 500 + 20  # the bound, and what still runs when it is reached
-    assert patient[10] - work.submitted[10] > 2 * waited
+    work = made([(0, 40, 0, 1), (0, 1000, 0, 8), *[(gap, ran, 0, width)] * 800])
+    starts = replay(work, 8, "ours", "pair", patience=2, grace_seconds=500)
+    bound = 2 * max(500, longest_fair_wait(work, starts, 8))
+    assert starts[1] - work.submitted[1] <= bound + max(ran, 40)  # and what still runs then
+
+
+def test_without_the_bound_a_wide_job_would_starve():
+    work = made([(0, 40, 0, 1), (0, 1000, 0, 8), *[(5, 20, 0, 2)] * 2000])
+    never = replay(work, 8, "ours", "pair", patience=10**6, grace_seconds=10**6)
+    bound = replay(work, 8, "ours", "pair", patience=2, grace_seconds=500)
+    assert never[1] > 4 * bound[1]

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from suanwang.placement.simulator.swf import Trace
 
 BESIDE = ("fcfs", "sjf", "f1", "smallest_area")
+WITH = {"smith": "conservative", "ours": "pair"}
 LARGEST_BYTES = 1 << 30
+SHOWN_LINES = 10
+REASONS = {
+    "fields": "not 18 fields",
+    "number": "not a number, or one too large",
+    "submitted": "submitted before the trace begins",
+    "ran": "no run time",
+    "processors": "no processors",
+    "too_large": "wider than the machine",
+}
+"""Why a line of a trace is no job, by the reader's code."""
 Rows = list[dict[str, Any]]
 
 
@@ -68,6 +79,10 @@ def hpc(
         "processors": read.processors,
         "load": load,
         "skipped": read.skipped_by_reason(),
+        "skipped_lines": {
+            reason: [bad.line for bad in read.skipped if bad.reason == reason][:SHOWN_LINES]
+            for reason in read.skipped_by_reason()
+        },
     }
     if as_json:
         typer.echo(json.dumps(told | {"policies": rows}, ensure_ascii=False, indent=2))
@@ -106,7 +121,7 @@ def read_trace(name: str, folder: Path, strict: bool, processors: int | None) ->
 def compare(
     works: list[Workload], processors: int, names: list[str], backfill: bool, *, quiet: bool
 ) -> Rows:
-    """The figures of each policy; known ones with EASY, smith and ours with conservative."""
+    """The figures of each policy, with the backfill it goes with: EASY unless ``WITH`` says."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -116,8 +131,7 @@ def compare(
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("hpc", total=len(names) * len(works))
         for name in names:
-            keeps_all = name in ("smith", "ours")
-            mode: Any = ("conservative" if keeps_all else "easy") if backfill else "strict"
+            mode: Any = WITH.get(name, "easy") if backfill else "strict"
             chosen: Any = name
             progress.update(task, description=name)
             found = measure(works, processors, chosen, mode, tick=lambda: progress.advance(task))
@@ -136,25 +150,28 @@ def compare(
 
 
 def show(told: dict[str, Any], rows: Rows) -> None:
-    """A table, and what was left out of the trace."""
+    """A table, and what was left out of the trace, in the reader's language."""
     from rich.console import Console
     from rich.table import Table
 
-    load = f", load {told['load']}" if told["load"] else ""
-    table = Table(
-        title=f"{told['trace']}: {told['jobs']} jobs in {told['sequences']} sequence(s), "
-        f"{told['processors']} processors{load}"
-    )
+    from suanwang.cli import language
+    from suanwang.cli.words import shown
+
+    tongue = language()
+    facts = [f"{told[name]} {shown(name, tongue)}" for name in ("jobs", "sequences", "processors")]
+    if told["load"]:
+        facts.append(f"{shown('load', tongue)} {told['load']}")
+    table = Table(title=f"{told['trace']}: {', '.join(facts)}")
     for head in ("policy", "backfill"):
-        table.add_column(head)
+        table.add_column(shown(head, tongue), no_wrap=True, min_width=13)
     for head in ("bounded slowdown", "p99 wait h", "x FCFS", "mean wait h", "utilisation"):
-        table.add_column(head, justify="right")
+        table.add_column(shown(head, tongue), justify="right", overflow="fold")
     fcfs = rows[0]["wait_p99_seconds"]
     for row in rows:
         p99 = row["wait_p99_seconds"]
         table.add_row(
             row["policy"],
-            row["backfill"],
+            shown(row["backfill"], tongue),
             f"{row['mean_bounded_slowdown']:.2f}",
             f"{p99 / 3600:.1f}",
             f"{p99 / fcfs:.2f}" if fcfs else "-",
@@ -162,5 +179,10 @@ def show(told: dict[str, Any], rows: Rows) -> None:
             f"{row['utilisation']:.3f}",
         )
     Console().print(table)
+    if told["skipped"]:
+        typer.echo(f"{shown('skipped lines', tongue)}: {sum(told['skipped'].values())}", err=True)
     for reason, count in told["skipped"].items():
-        typer.echo(f"skipped {count}: {reason}", err=True)
+        lines = ", ".join(str(line) for line in told["skipped_lines"][reason])
+        more = ", …" if count > SHOWN_LINES else ""
+        why = shown(REASONS[reason], tongue)
+        typer.echo(f"  {count}: {why} ({shown('line', tongue)} {lines}{more})", err=True)

@@ -1,8 +1,9 @@
 """Which jobs of an ordered queue start now in one group of machines, and when the others may.
 
 strict: nobody starts before one ahead of it. easy: the first that must wait has a reservation,
-others start now if they leave it its start (Lifka 1995). conservative: everyone has a reservation
-that nobody behind it can put off (Mu'alem and Feitelson 2001).
+others start now if they leave it its start (Lifka 1995). pair: the same with the first two that
+must wait. conservative: everyone has a reservation that nobody behind it can put off (Mu'alem and
+Feitelson 2001).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from suanwang.placement.calendar import Calendar
 
-Backfill = Literal["strict", "easy", "conservative"]
+Backfill = Literal["strict", "easy", "pair", "conservative"]
 BACKFILLS: tuple[Backfill, ...] = get_args(Backfill)
 
 
@@ -30,7 +31,8 @@ def plan(
 
     ``amounts`` [jobs, resources] and ``seconds`` (requests, not hopes: they bound what may be
     promised) are in the order of turns. Who has ``now`` starts now. The calendar holds what runs
-    and is left as it was. Under easy only ``now`` and the first later start are promises.
+    and is left as it was. Under easy only ``now`` and the first later start are promises, under
+    pair the first two.
     """
     from suanwang.placement.kernels import plan as walk
 

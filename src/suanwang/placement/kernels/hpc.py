@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from suanwang.placement.kernels import estimates, steps, turn
+from suanwang.placement.kernels import estimates, turn
 from suanwang.placement.kernels.plan import plan
 from suanwang.placement.terms_of_time import FOREVER, NEVER
 
@@ -28,52 +28,45 @@ def staircase(now, idle, ends, widths, running, spare):
 
 
 @njit(cache=True)
-def in_turn(policy, now, queue, submitted, width, asked, requester, due, ratios, counts):
+def in_turn(policy, now, queue, submitted, width, asked, requester, bound, ratios, counts):
     """The queue in order of turns: ``turn.order`` with one class and equal shares."""
     n = queue.size
     least = np.empty(n, np.float64)
-    late = np.empty(n, np.int64)
     for k in range(n):
         j = queue[k]
-        late[k] = FOREVER
         if policy == turn.OURS:
             seconds, haste = estimates.expect(ratios, counts, requester[j], float(asked[j]))
-            if due[j] <= now:
-                late[k] = due[j]
         else:
             seconds = float(asked[j])
             haste = 1.0 / max(seconds, estimates.SHORTEST_SECONDS)
         at = float(submitted[j])
-        least[k] = turn.index(policy, float(now), at, float(width[j]), seconds, haste)
-        if late[k] < FOREVER:
-            least[k] = 0.0
-    by_index = np.argsort(least, kind="mergesort")
-    by_lateness = np.argsort(late[by_index], kind="mergesort")
-    return queue[by_index[by_lateness]]
+        least[k] = turn.index(policy, at, float(width[j]), seconds, haste)
+    if policy == turn.OURS and now - submitted[queue[0]] >= bound:
+        least[0] = -1.0  # the queue is kept in order of submission
+    return queue[np.argsort(least, kind="mergesort")]
 
 
 @njit(cache=True)
-def fair_start(now, idle, ends, widths, running, queue, width, asked):
-    """When the last of the queue would start if all kept their requests and order of submission."""
-    times, free, count = staircase(now, idle, ends, widths, running, 2 * queue.size + 2)
-    amount = np.empty(1, np.int64)
-    start = now
+def work_ahead(now, running, queue, starts, width, likely):
+    """Processor seconds that are expected of what runs and waits."""
+    work = 0.0
+    for j in running:
+        work += width[j] * max(0.0, starts[j] + likely[j] - now)
     for j in queue:
-        amount[0] = width[j]
-        start = steps.earliest(times, free, count, amount, asked[j], now)
-        count = steps.add(times, free, count, amount, -1, start, asked[j])
-    return start
+        work += width[j] * likely[j]
+    return work
 
 
 @njit(cache=True)
 def replay(
     submitted, ran, asked, width, requester, requesters, processors, policy, backfill, patience,
-    grace,
+    grace, remembered,
 ):  # fmt: skip
     """The start of every job. Jobs in order of submission, none wider than the machine."""
     n = submitted.size
     starts = np.full(n, NEVER, np.int64)
-    due = np.full(n, FOREVER, np.int64)
+    bound = FOREVER
+    likely, fair = np.zeros(n, np.float64), np.zeros(n, np.int64)
     ratios, counts = np.zeros((requesters + 1, 32)), np.zeros(requesters + 1, np.int64)
     queue, waiting = np.empty(n, np.int64), 0
     jobs, running, idle = np.empty(n, np.int64), 0, processors
@@ -95,16 +88,20 @@ def replay(
             jobs[i], over[i] = jobs[running], over[running]
             ends[i], widths[i] = ends[running], widths[running]
         while arrived < n and submitted[arrived] <= now:
+            if policy == turn.OURS:  # what ``turn.Bound`` does
+                j = arrived
+                likely[j], _ = estimates.expect(ratios, counts, requester[j], float(asked[j]))
+                work = work_ahead(now, jobs[:running], queue[:waiting], starts, width, likely)
+                fair[j] = int(work / processors)
+                longest = fair[max(0, j + 1 - remembered) : j + 1].max()
+                bound = patience * max(longest, grace)
             queue[waiting] = arrived
             waiting += 1
-            if policy == turn.OURS:
-                fair = fair_start(now, idle, ends, widths, running, queue[:waiting], width, asked)
-                due[arrived] = now + patience * max(fair - now, grace)
             arrived += 1
         if waiting == 0 or idle == 0:
             continue
         ordered = in_turn(
-            policy, now, queue[:waiting], submitted, width, asked, requester, due, ratios, counts
+            policy, now, queue[:waiting], submitted, width, asked, requester, bound, ratios, counts
         )
         times, free, count = staircase(now, idle, ends, widths, running, 2 * waiting + 2)
         amounts = width[ordered].copy().reshape(waiting, 1)

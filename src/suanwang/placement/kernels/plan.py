@@ -8,7 +8,7 @@ from numba import njit
 from suanwang.placement.kernels import steps
 from suanwang.placement.terms_of_time import NEVER
 
-STRICT, EASY, CONSERVATIVE = range(3)
+STRICT, EASY, PAIR, CONSERVATIVE = range(4)
 
 
 @njit(cache=True)
@@ -32,9 +32,12 @@ def plan(times, free, count, amounts, seconds, now, backfill, estimate):
     starts = np.full(n, NEVER, np.int64)
     promised = np.zeros(n, np.bool_)
     not_before = now
-    reserved = False
+    reserved = 0
+    most = n
+    if backfill in (EASY, PAIR):
+        most = 1 if backfill == EASY else 2
     for j in range(n):
-        if backfill == EASY and reserved:
+        if reserved >= most:
             if steps.fits(times, free, count, amounts[j], now, seconds[j]):
                 start = now
             else:
@@ -47,14 +50,14 @@ def plan(times, free, count, amounts, seconds, now, backfill, estimate):
         starts[j] = start
         promised[j] = True
         if start > now:
-            reserved = True
+            reserved += 1
             if backfill == STRICT:
                 not_before = start
                 if not estimate:
                     break
         elif not estimate and free[steps.step_at(times, count, now)].max() <= 0:
             break
-    if estimate and backfill == EASY:
+    if estimate and backfill in (EASY, PAIR):
         for j in range(n):
             if not promised[j]:
                 start = steps.earliest(times, free, count, amounts[j], seconds[j], now)

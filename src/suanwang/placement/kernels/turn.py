@@ -9,7 +9,7 @@ FCFS, SJF, F1, SMALLEST_AREA, SMITH, OURS = range(6)
 
 
 @njit(cache=True)
-def index(policy, now, submitted, amount, seconds, haste):
+def index(policy, submitted, amount, seconds, haste):
     """The index of one job; what the arguments are says ``turn.Queue``."""
     if policy == SJF:
         return seconds
@@ -17,9 +17,6 @@ def index(policy, now, submitted, amount, seconds, haste):
         return np.log10(max(seconds, 1.0)) * amount + 870.0 * np.log10(max(submitted, 1.0))
     if policy == SMALLEST_AREA:
         return amount * seconds
-    if policy == SMITH:
+    if policy in (SMITH, OURS):
         return amount * seconds / haste
-    if policy == OURS:
-        slowdown = max(1.0, (now - submitted + seconds) * haste)
-        return amount * seconds / np.sqrt(haste * slowdown)
     return float(submitted)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from suanwang.core.errors import Refused
 from suanwang.placement.plan import BACKFILLS, Backfill
 from suanwang.placement.simulator.swf import SwfJob
-from suanwang.placement.turn import GRACE_SECONDS, PATIENCE, POLICIES, TurnPolicy
+from suanwang.placement.turn import GRACE_SECONDS, PATIENCE, POLICIES, REMEMBERED, TurnPolicy
 
 LUBLIN_STARTS = (1981, 2756, 4299, 8850, 3316, 2714, 5228, 7762, 4022, 7085)
 """Where the published ten sequences begin."""
@@ -117,6 +117,7 @@ def replay(
         BACKFILLS.index(backfill),
         patience,
         grace_seconds,
+        REMEMBERED,
     )
     return starts
 
