@@ -1,0 +1,220 @@
+"""What is expected to be asked of the cards, learned from what was asked.
+
+Every job counts once when it comes in; older ones weigh less (``HALF_LIFE``). From the counts an
+*outlook* is drawn up now and then: arrays for the loops of ``kernels.packing``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from suanwang.placement.kernels import packing as loops
+from suanwang.placement.packing.need import Need
+from suanwang.placement.packing.worth import worth_of_rests
+from suanwang.placement.terms import WHOLE_CARD
+
+HALF_LIFE = 2000
+"""After so many more jobs with cards, one counts half."""
+FIRST_LOOK, LAST_LOOK = 8, 1000
+"""Jobs after which the outlook is drawn up first, and at the latest again; in between when half
+as many came as count so far."""
+SCARCITY_MAX, SCARCITY_WEIGHT, SCARCITY_STEP = 1.5, 0.5, 0.05
+"""Of demand that names a group by its capacity: cut off, weighed and told apart so."""
+PRICE_MIDDLE, PRICE_WIDTH, PRICE_STEP = 0.9, 0.1, 0.1
+"""The price of a slot is half where expected demand is so much of what is left; how fast it
+rises; and in which steps, so that little changes do not unsettle what is known."""
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Outlook(NamedTuple):
+    """The arrays the loops read; see ``kernels.packing.value``."""
+
+    kinds: Ints
+    share: Floats
+    price: Floats
+    worth: Floats
+    scale: Floats
+    first: Ints
+    last: Ints
+    scarcity: Floats
+    salt: npt.NDArray[np.uint64]
+
+
+class Slots(NamedTuple):
+    """Jobs of several cards, whose last places are kept: one entry for each kind."""
+
+    needs: Ints
+    allowed: Flags
+    demand: Floats
+    """Jobs at least as demanding that come with each milli-card of demand."""
+    rows: list[Ints]
+    """Where it stands in the outlook."""
+
+
+class Demand:
+    """Counts of what came in."""
+
+    def __init__(self, capacity: Ints) -> None:
+        """``capacity`` int64[groups]: milli-cards of each group."""
+        self._capacity = capacity
+        self._counts: dict[int, float] = {}
+        self._weight, self._came, self._looked_at = 1.0, 0, 0
+        self._looks = 0
+        self.slots = Slots(np.empty((0, 4), np.int64), np.empty((0, 0), bool), np.empty(0), [])
+
+    def arrived(self, kind: int, count: int) -> bool:
+        """Count jobs with cards. True: it is time to look ahead again."""
+        for _ in range(count):
+            self._counts[kind] = self._counts.get(kind, 0.0) + self._weight
+            self._weight *= 2 ** (1 / HALF_LIFE)
+        self._came += count
+        wait = min(LAST_LOOK, max(FIRST_LOOK, self._looked_at // 2))
+        return self._came - self._looked_at >= wait
+
+    def nothing(self) -> Outlook:
+        """Before anything is known all machines are worth the same."""
+        groups = len(self._capacity)
+        return Outlook(
+            np.empty((0, 4), np.int64),
+            np.empty(0),
+            np.empty(0),
+            np.zeros(WHOLE_CARD + 1),
+            np.zeros(2),
+            np.zeros(groups, np.int64),
+            np.zeros(groups, np.int64),
+            np.ones(groups),
+            np.zeros(groups, np.uint64),
+        )
+
+    def look(self, needs: Sequence[Need]) -> Outlook:
+        """Draw up the outlook from what came in so far; slots have no price yet."""
+        self._looked_at = self._came
+        self._forget_scale()
+        kinds, share, allowed = self._expected(needs)
+        cards_milli = kinds[:, loops.CARDS] * kinds[:, loops.MILLI]
+        worth = worth_of_rests(kinds[:, loops.MILLI], share * kinds[:, loops.CARDS])
+        scale = np.array(
+            [
+                (share @ kinds[:, loops.CORES]) / (share @ cards_milli),
+                WHOLE_CARD / (share @ (WHOLE_CARD / cards_milli)),
+            ]
+        )
+        scarcity = self._scarcity(share * cards_milli, allowed)
+        return self._by_group(kinds, share, allowed, worth, scale, scarcity)
+
+    def _forget_scale(self) -> None:
+        """Keep the growing weights within what a float holds."""
+        if self._weight > 1e100:
+            self._counts = {k: n / self._weight for k, n in self._counts.items()}
+            self._weight = 1.0
+
+    def _expected(self, needs: Sequence[Need]) -> tuple[Ints, Floats, Flags]:
+        """Distinct needs but for memory; how often each; which groups each may run in."""
+        together: dict[Need, float] = {}
+        for kind, count in self._counts.items():
+            need = needs[kind]._replace(memory_mib=0)
+            together[need] = together.get(need, 0.0) + count
+        found = list(together)
+        kinds = np.array([need[:4] for need in found], np.int64)
+        share = np.array(list(together.values()))
+        allowed = np.ones((len(found), len(self._capacity)), bool)
+        for row, need in enumerate(found):
+            if need.groups is not None:
+                allowed[row] = False
+                allowed[row, list(need.groups)] = True
+        return kinds, share / share.sum(), allowed
+
+    def _scarcity(self, demand: Floats, allowed: Flags) -> Floats:
+        """1 and more: how much of a group's capacity is asked for by name."""
+        has_cards = self._capacity > 0
+        by_name = ~allowed[:, has_cards].all(axis=1)
+        total = self._capacity.sum()
+        room = allowed @ self._capacity
+        part = np.where(
+            by_name & (room > 0), demand / demand.sum() * total / np.maximum(room, 1), 0
+        )
+        named = np.minimum(part @ allowed, SCARCITY_MAX)
+        named = np.round(named / SCARCITY_STEP) * SCARCITY_STEP
+        return np.asarray(1 + SCARCITY_WEIGHT * named)
+
+    def _by_group(
+        self,
+        kinds: Ints,
+        share: Floats,
+        allowed: Flags,
+        worth: Floats,
+        scale: Floats,
+        scarcity: Floats,
+    ) -> Outlook:
+        """Rows repeated for each class of groups that may run the same and is as scarce."""
+        self._looks += 1
+        alike = np.vstack((allowed, scarcity))
+        classes, class_of = np.unique(alike, axis=1, return_inverse=True)
+        rows = [np.flatnonzero(classes[:-1, at]) for at in range(classes.shape[1])]
+        ends = np.cumsum([len(each) for each in rows])
+        starts = ends - [len(each) for each in rows]
+        at = np.concatenate(rows)
+        several = np.flatnonzero(kinds[:, loops.CARDS] > 1)
+        demand = share / (share @ (kinds[:, loops.CARDS] * kinds[:, loops.MILLI]))
+        self.slots = Slots(
+            kinds[several],
+            allowed[several],
+            np.array([demand[_as_demanding(kinds, allowed, row)].sum() for row in several]),
+            [np.flatnonzero(at == row) for row in several],
+        )
+        return Outlook(
+            kinds[at],
+            share[at],
+            np.zeros(len(at)),
+            worth,
+            scale,
+            starts[class_of.ravel()],
+            ends[class_of.ravel()],
+            scarcity,
+            self._salt(class_of.ravel()),
+        )
+
+    def _salt(self, class_of: Ints) -> npt.NDArray[np.uint64]:
+        return np.array([loops.mix(self._looks * 2**20 + each) for each in class_of], np.uint64)
+
+    def set_prices(
+        self,
+        outlook: Outlook,
+        machines: tuple[npt.NDArray[np.generic], ...],
+        group: Ints,
+        idle_milli: int,
+    ) -> Outlook:
+        """Price the last slots anew; the same outlook if nothing changed by a step."""
+        price = outlook.price.copy()
+        for row in range(len(self.slots.needs)):
+            left = loops.slots_left(self.slots.needs[row], self.slots.allowed[row], group, machines)
+            price[self.slots.rows[row]] = _price(self.slots.demand[row] * idle_milli, left)
+        if np.array_equal(price, outlook.price):
+            return outlook
+        self._looks += 1
+        _, class_of = np.unique(outlook.salt, return_inverse=True)
+        return outlook._replace(price=price, salt=self._salt(class_of))
+
+
+def _as_demanding(kinds: Ints, allowed: Flags, row: int) -> Flags:
+    """Which kinds ask at least as much and may run nowhere this one may not."""
+    parts = (loops.CORES, loops.CARDS, loops.MILLI)
+    more = np.logical_and.reduce([kinds[:, part] >= kinds[row, part] for part in parts])
+    return more & ~(allowed & ~allowed[row]).any(axis=1)
+
+
+def _price(wanted: float, left: int) -> float:
+    """The chance, by and large, that the slots left will not do; nothing left, nothing to keep."""
+    if left == 0:
+        return 0.0
+    x = (wanted / left - PRICE_MIDDLE) / PRICE_WIDTH
+    chance = 1 / (1 + math.exp(-max(-50.0, min(50.0, x))))
+    return round(chance / PRICE_STEP) * PRICE_STEP
