@@ -77,16 +77,13 @@ class Pool:
         machine's cards are ignored); None: all cards are free. ``up``: whether it takes work;
         None: all do. ``order``: a permutation, which machine wins a tie; None: the lower number.
         """
-        self.free_cores_milli: NDArray[np.int64] = np.array(cores_milli, dtype=np.int64)
-        self.free_memory_mib: NDArray[np.int64] = np.array(memory_mib, dtype=np.int64)
         count = np.array(cards, dtype=np.int64)
         machines, width = len(count), max(1, int(count.max(initial=0)))
-        free = np.full((machines, width), WHOLE_CARD, dtype=np.int64)
+        self._free: NDArray[np.int64] = np.full((machines, 2 + width), WHOLE_CARD, np.int64)
+        self._free[:, 0], self._free[:, 1] = cores_milli, memory_mib
         if cards_free_milli is not None:
-            free = np.array(cards_free_milli, dtype=np.int64)[:, :width]
-        self.free_cards_milli: NDArray[np.int64] = np.where(
-            np.arange(width) < count[:, None], free, 0
-        )
+            self._free[:, 2:] = np.array(cards_free_milli, dtype=np.int64)[:, :width]
+        self._free[:, 2:][np.arange(width) >= count[:, None]] = 0
         self.group: NDArray[np.int64] = np.array(group, dtype=np.int64)
         self.groups = int(self.group.max(initial=-1)) + 1
         """How many groups there are."""
@@ -97,21 +94,14 @@ class Pool:
         rank = np.arange(machines)
         if order is not None:
             rank[np.array(order, dtype=np.int64)] = np.arange(machines)
-        marks = np.array([_mark(row) for row in self.free_cards_milli], np.uint64)
-        changed = np.ones(machines, np.int64)
-        self._machines = (
-            self.free_cores_milli,
-            self.free_memory_mib,
-            self.free_cards_milli,
-            marks,
-            self.up,
-            changed,
-            rank,
-        )
+        self._rank = rank
+        self._mark: NDArray[np.uint64] = loops.MARKS[self._free[:, 2:]].sum(axis=1, dtype=np.uint64)
+        self._now = (np.zeros(machines), np.zeros(machines, np.int64))
         self._set_blocks(rank)
         self._tick = 1
         self._used: NDArray[np.int64] = np.zeros(width, np.int64)
-        self._cache = (np.zeros(CACHE, np.uint64), np.zeros(CACHE))
+        self._values = np.zeros((CACHE, 2))
+        self._keys = self._values.view(np.uint64)
         self._needs: list[Need] = []
         self._rows: list[NDArray[np.int64]] = []
         self._open: list[NDArray[np.bool_]] = []
@@ -122,6 +112,7 @@ class Pool:
         self._all_milli = max(1, int(capacity.sum()))
         self._demand = Demand(capacity.astype(np.int64))
         self._outlook = self._demand.nothing()
+        self._slots = self._demand.prices(self._free, self.up, self.group)
         self._moved_milli = 0
 
     def _set_blocks(self, rank: NDArray[np.int64]) -> None:
@@ -138,7 +129,23 @@ class Pool:
         self._block_of = np.empty(len(in_order), np.int64)
         self._block_of[in_order] = block
         group = self.group[members[:, 0]] if len(number) else np.empty(0, np.int64)
-        self._blocks = (members, group, np.ones(len(number), np.int64))
+        self._members = members
+        self._times = (np.ones(len(in_order), np.int64), group, np.ones(len(number), np.int64))
+
+    @property
+    def free_cores_milli(self) -> NDArray[np.int64]:
+        """Of each machine."""
+        return self._free[:, 0]
+
+    @property
+    def free_memory_mib(self) -> NDArray[np.int64]:
+        """Of each machine."""
+        return self._free[:, 1]
+
+    @property
+    def free_cards_milli(self) -> NDArray[np.int64]:
+        """Of each card of each machine; 0 beyond its own cards."""
+        return self._free[:, 2:]
 
     def kind(self, need: Need) -> int:
         """The number of this kind of need; the same need always has the same number."""
@@ -159,7 +166,8 @@ class Pool:
         from this. Once per job, not at every attempt."""
         if self._needs[kind].cards and self._demand.arrived(kind, count):
             self._outlook = self._demand.look(self._needs)
-            self._set_prices()
+            self._slots = self._demand.prices(self._free, self.up, self.group)
+            self._moved_milli = 0
             self._unsettle()
 
     def choose(self, kind: int, groups: Sequence[int] | None = None) -> int:
@@ -172,11 +180,18 @@ class Pool:
         machine: int = loops.choose(
             self._rows[kind],
             is_open,
-            self._machines,
-            self._blocks,
             self.policy == "bestfit",
+            self._free,
+            self._mark,
+            self.up,
+            self._times,
+            self._rank,
+            self._members,
             self._outlook,
-            self._cache,
+            self._slots,
+            self._now,
+            self._keys,
+            self._values,
             self._what_is_kept(kind),
             self._used,
         )
@@ -188,10 +203,13 @@ class Pool:
             machine,
             self._rows[kind],
             self.policy == "bestfit",
-            self._machines,
-            self._outlook,
+            self._free,
+            self._mark,
             int(self.group[machine]),
-            self._cache,
+            self._outlook,
+            self._slots,
+            self._keys,
+            self._values,
             self._used,
         ):
             raise ValueError(f"machine {machine} has no room for {self._needs[kind]}")
@@ -202,7 +220,7 @@ class Pool:
     def release(self, machine: int, kind: int, cards: Sequence[int]) -> None:
         """Give back what ``place`` took, on the cards it named."""
         self._used[: len(cards)] = cards
-        loops.move(machine, self._rows[kind], self._machines, self._used, 1)
+        loops.move(machine, self._rows[kind], self._free, self._mark, self._used, 1)
         self._changed(machine, kind)
 
     def set_up(self, machine: int, up: bool) -> None:
@@ -214,35 +232,41 @@ class Pool:
         self._touch(machine)
         need = self._needs[kind]
         self._moved_milli += need.cards * need.card_milli
-        if self._moved_milli * REPRICE >= self._all_milli and self._set_prices():
-            self._unsettle()
+        if self._moved_milli * REPRICE >= self._all_milli:
+            self._reprice()
 
     def _touch(self, machine: int) -> None:
         """What is kept of a machine no longer holds."""
         self._tick += 1
-        self._machines[5][machine] = self._tick
-        self._blocks[2][self._block_of[machine]] = self._tick
+        self._times[0][machine] = self._tick
+        self._times[2][self._block_of[machine]] = self._tick
 
     def _unsettle(self) -> None:
         """What is kept of any machine no longer holds."""
         self._tick += 1
-        self._machines[5][:] = self._tick
-        self._blocks[2][:] = self._tick
+        self._times[0][:] = self._tick
+        self._times[2][:] = self._tick
 
-    def _set_prices(self) -> bool:
-        """Price slots by what is free now; whether anything changed."""
+    def _reprice(self) -> None:
+        """Price places by what is free now; what is kept of machines with places no longer holds
+        if a price changed."""
         self._moved_milli = 0
-        before = self._outlook
-        idle = int(self.free_cards_milli[self.up].sum())
-        self._outlook = self._demand.set_prices(before, self._machines, self.group, idle)
-        return self._outlook is not before
+        before, after = self._slots, self._demand.prices(self._free, self.up, self.group)
+        if np.array_equal(before.price, after.price):
+            return
+        self._slots = after
+        self._tick += 1
+        fewest, least = min(before.fewest, after.fewest), min(before.least, after.least)
+        loops.touch_slots(
+            self._free, fewest, least, self._times[0], self._block_of, self._times[2], self._tick
+        )
 
     def _what_is_kept(self, kind: int) -> _Kept:
         kept = self._kept.get(kind)
         if kept is None:
             if len(self._kept) >= self._kept_max:
                 del self._kept[next(iter(self._kept))]
-            blocks = len(self._blocks[1])
+            blocks = len(self._members)
             kept = self._kept[kind] = _Kept(
                 np.zeros(len(self.group), np.int32),
                 np.zeros(blocks, np.int64),
@@ -250,8 +274,3 @@ class Pool:
                 np.zeros(blocks, np.int64),
             )
         return kept
-
-
-def _mark(rests: NDArray[np.int64]) -> int:
-    """The mark of a machine's cards; see ``kernels.packing``."""
-    return sum(int(loops.mark_of(int(rest))) for rest in rests) % 2**64

@@ -1,9 +1,9 @@
 """Loops under ``pool.Pool``: the value of a machine's free room, and the best machine for a kind.
 
-Arrays that recur. *Machines*: ``cores``, ``memory`` int64[m] free milli-cores and MiB; ``cards``
-int64[m, width] free thousandths of each card, 0 beyond the machine's own; ``mark`` uint64[m], the
-sum of ``mix`` over its cards, so that equal rests in any order have equal marks. *Outlook*, what
-is expected to be asked (``packing.outlook``): rows of kinds sorted by class of groups.
+Arrays that recur. ``free`` int64[m, 2 + width]: free milli-cores, MiB, and free thousandths of
+each card, 0 beyond the machine's own. ``mark`` uint64[m]: the sum of ``MARKS`` over its cards, so
+that equal rests in any order have equal marks. A *need* int64[4]: milli-cores, MiB, cards,
+thousandths of each. An *outlook*: see ``packing.outlook``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OUT = 2**31 - 1
 CORES, MEMORY, CARDS, MILLI = range(4)
 """Columns of a need."""
 V_WORTH, V_SLOTS, STEP_MILLI = 4.0, 3.0, 200.0
-"""Weights of the three parts of the value, and the step costs are told apart by."""
+"""Weights of the parts of the value beside the first, and the step costs are told apart by."""
 
 
 @njit(cache=True)
@@ -30,10 +30,8 @@ def mix(number):
     return z ^ (z >> uint64(31))
 
 
-@njit(cache=True)
-def mark_of(rest):
-    """A card's part of its machine's mark; nothing for a card without rest."""
-    return mix(rest) if rest > 0 else uint64(0)
+MARKS = np.array([0, *(int(mix(rest)) for rest in range(1, 1001))], np.uint64)
+"""A card's part of its machine's mark; nothing for a card without rest."""
 
 
 @njit(cache=True)
@@ -51,21 +49,20 @@ def slots_of(cards, many, milli):
 
 
 @njit(cache=True)
-def value(cores, cards, outlook, group):
-    """What the free room of a machine is worth, in thousandths of a card: see ``packing``.
+def lasting_value(cores, cards, kinds, share, first, last, worth, scale, scarcity):
+    """The part of a machine's value that follows from what jobs ask: see ``packing``.
 
-    ``outlook``: kinds int64[n, 4], share and price float64[n], worth float64[1001], scale
-    float64[2] (milli-cores a milli-card, size of a job in milli-cards), and by group first, last
-    int64 (rows of the kinds it may run), scarcity float64, salt uint64.
+    ``kinds`` int64[n, 4] and ``share`` float64[n] from ``first`` to ``last``: what its group may
+    run; ``worth`` float64[1001]; ``scale``: milli-cores a milli-card, size of a job in
+    milli-cards. In thousandths of a card.
     """
-    kinds, share, price, worth, scale, first, last, scarcity, _ = outlook
     rests = 0.0
     for rest in cards:
         rests += worth[rest]
     rests *= 1000.0
     spread = math.sqrt(max(1.0, rests / 1000.0))
-    stack = usable = expected = slots = 0.0
-    for j in range(first[group], last[group]):
+    stack = usable = expected = 0.0
+    for j in range(first, last):
         need, many, milli = kinds[j, CORES], kinds[j, CARDS], kinds[j, MILLI]
         expected += share[j]
         if cores < need:
@@ -74,51 +71,67 @@ def value(cores, cards, outlook, group):
         if rests > 0.0:
             wanted = (fair + (need - fair) / spread) * rests / (many * milli)
             usable += share[j] * (1.0 if wanted <= cores else cores / wanted)
-        if many > 1 and price[j] == 0.0:
-            continue
-        count = slots_of(cards, many, milli)
-        if count == 0:
-            continue
         if many > 1:
-            by_cores = count if need == 0 else min(count, cores // need)
-            slots = max(slots, by_cores * price[j] * many * milli)
-        elif need == 0:
+            continue
+        count = slots_of(cards, 1, milli)
+        if need == 0:
             stack += share[j] * count
-        else:
+        elif count > 0:
             one = fair + (need - fair) / math.sqrt(count)
             stack += share[j] * min(float(count), max(1.0, cores / one))
     if expected > 0.0:
         rests *= usable / expected
-    return scale[1] * stack + V_WORTH * scarcity[group] * rests + V_SLOTS * slots
+    return scale[1] * stack + V_WORTH * scarcity * rests
 
 
 @njit(cache=True)
-def known_value(cores, mark, cards, outlook, group, cache):
-    """``value``, looked up if it was worked out before; cores count to the whole one.
+def value(cores, mark, cards, group, outlook, slots, keys, values):
+    """What the free room of a machine is worth, in thousandths of a card; cores count to the
+    whole one.
 
-    ``cache``: keys uint64[2^b] and values float64[2^b], one place for each mark, where the last
-    one stays. The salt of a group tells outlooks apart.
+    The lasting part is looked up where it was worked out before: ``keys`` uint64[2^b, 2], a view
+    of the same memory as ``values`` float64[2^b, 2]; the last one stays. ``slots``: needs
+    int64[n, 4], price float64[n, groups], fewest cards, least of each.
     """
+    kinds, share, worth, scale, first, last, scarcity, salt = outlook
+    needs, price, fewest, least = slots
     if mark == uint64(0):
         return 0.0
-    keys, values = cache
     cores = cores // 1000 * 1000
-    key = mix(mark ^ mix(uint64(cores) + outlook[-1][group]))
-    at = key & uint64(keys.size - 1)
-    if keys[at] != key:
-        keys[at] = key
-        values[at] = value(cores, cards, outlook, group)
-    return values[at]
+    key = mix(mark ^ (uint64(cores) * uint64(0xD6E8FEB86659FD93) + salt[group]))
+    at = key & uint64(keys.shape[0] - 1)
+    if keys[at, 0] != key:
+        keys[at, 0] = key
+        values[at, 1] = lasting_value(
+            cores, cards, kinds, share, first[group], last[group], worth, scale, scarcity[group]
+        )
+    worthy = values[at, 1]
+    enough = 0
+    for rest in cards:
+        if rest >= least:
+            enough += 1
+    if enough < fewest:
+        return worthy
+    kept = 0.0
+    for j in range(needs.shape[0]):
+        if price[j, group] == 0.0 or cores < needs[j, CORES]:
+            continue
+        count = slots_of(cards, needs[j, CARDS], needs[j, MILLI])
+        if needs[j, CORES] > 0:
+            count = min(count, cores // needs[j, CORES])
+        kept = max(kept, count * price[j, group] * needs[j, CARDS] * needs[j, MILLI])
+    return worthy + V_SLOTS * kept
 
 
 @njit(cache=True)
-def cards_for(rests, many, milli, used):
-    """Fill ``used`` with the fullest cards that have so much left, the lower first; False: not
-    enough of them."""
+def pick_cards(cards, many, milli, used):
+    """Fill ``used`` with the fullest cards that have so much left, of equal ones the lower;
+    False: not enough of them."""
     for nth in range(many):
         best = -1
-        for card in range(rests.size):
-            if rests[card] < milli or (best >= 0 and rests[card] >= rests[best]):
+        for card in range(cards.size):
+            rest = cards[card]
+            if rest < milli or (best >= 0 and rest >= cards[best]):
                 continue
             taken = False
             for before in range(nth):
@@ -132,106 +145,105 @@ def cards_for(rests, many, milli, used):
 
 
 @njit(cache=True)
-def cost(machine, need, cores, memory, cards, mark, used, tightest, outlook, one, cache):
+def cost(need, room, mark, now, group, outlook, slots, keys, values, used):
     """What placing a job costs on a machine, in steps; OUT without room. Fills ``used``.
 
-    The value of what is free before, less that after, less what the job itself uses. A share of
-    one card goes where it costs least, several cards to the fullest that fit.
+    The value of what is free before (``now``), less that after, less what the job itself uses. A
+    share of one card goes where it costs least, several cards to the fullest that fit. ``room``
+    int64[2 + width] is its row of ``free``, changed only while this runs.
     """
-    if cores[machine] < need[CORES] or memory[machine] < need[MEMORY]:
+    if room[CORES] < need[CORES] or room[MEMORY] < need[MEMORY]:
         return OUT
     many, milli = need[CARDS], need[MILLI]
-    rests = cards[machine]
-    if many > 0 and not cards_for(rests, many, milli, used):
-        return OUT
-    if tightest:
-        left = 0
-        for rest in rests:
-            left += rest
-        return min(OUT - 1, (left - many * milli) * 100 + (cores[machine] - need[CORES]) // 100)
-    left_cores = cores[machine] - need[CORES]
-    before = known_value(cores[machine], mark[machine], rests, outlook, one, cache)
-    if many == 1 and milli < 1000:
-        best, best_card = OUT, -1
-        for card in range(rests.size):
-            rest = rests[card]
-            if rest < milli:
+    left = room[CORES] - need[CORES]
+    cards = room[2:]
+    best = OUT
+    if many == 1:
+        before = -1
+        for card in range(cards.size):
+            rest = cards[card]
+            if rest < milli or rest == before:
                 continue
-            seen = False
-            for other in range(card):
-                seen = seen or rests[other] == rest
-            if seen:
-                continue
-            after_mark = mark[machine] - mark_of(rest) + mark_of(rest - milli)
-            rests[card] = rest - milli
-            after = known_value(left_cores, after_mark, rests, outlook, one, cache)
-            rests[card] = rest
-            steps = int(math.floor((before - after - milli) / STEP_MILLI))
+            before = rest
+            after_mark = mark - MARKS[rest] + MARKS[rest - milli]
+            cards[card] = rest - milli
+            after = value(left, after_mark, cards, group, outlook, slots, keys, values)
+            cards[card] = rest
+            steps = int(math.floor((now - after - milli) / STEP_MILLI))
             if steps < best:
-                best, best_card = steps, card
-        used[0] = best_card
+                best = steps
+                used[0] = card
         return best
-    after_mark = mark[machine]
+    if many > 0 and not pick_cards(cards, many, milli, used):
+        return OUT
     for nth in range(many):
-        rest = rests[used[nth]]
-        after_mark += mark_of(rest - milli) - mark_of(rest)
-        rests[used[nth]] = rest - milli
-    after = known_value(left_cores, after_mark, rests, outlook, one, cache)
+        rest = cards[used[nth]]
+        mark += MARKS[rest - milli] - MARKS[rest]
+        cards[used[nth]] = rest - milli
+    after = value(left, mark, cards, group, outlook, slots, keys, values)
     for nth in range(many):
-        rests[used[nth]] += milli
-    return int(math.floor((before - after - many * milli) / STEP_MILLI))
+        cards[used[nth]] += milli
+    return int(math.floor((now - after - many * milli) / STEP_MILLI))
+
+
+@njit(cache=True)
+def tightness(need, room, used):
+    """Instead of a cost: what stays free of cards, then of cores; OUT without room."""
+    if room[CORES] < need[CORES] or room[MEMORY] < need[MEMORY]:
+        return OUT
+    cards = room[2:]
+    if not pick_cards(cards, need[CARDS], need[MILLI], used):
+        return OUT
+    left = -need[CARDS] * need[MILLI]
+    for rest in cards:
+        left += rest
+    return min(OUT - 1, left * 1000 + (room[CORES] - need[CORES]) // 1000)
 
 
 @njit(cache=True)
 def choose(
-    need,
-    is_open,
-    machines,
-    blocks,
-    tightest,
-    outlook,
-    cache,
-    kept,
-    used,
-):
+    need, is_open, tightest, free, mark, up, times, rank, members, outlook, slots, now, keys,
+    values, kept, used,
+):  # fmt: skip
     """The machine of the least cost in the groups that are open, -1: none has room.
 
-    ``machines``: cores, memory, cards, mark, up, changed, rank. ``blocks``: members int64[b, n]
-    (-1: none), group and changed int64[b]: machines of one group, by rank. ``kept``: what was
-    found out about this kind, which holds for machines that did not change since: cost int32[m],
-    and for each block seen int64[b], least int32[b], who int64[b].
+    ``times``: changed int64[m], and by block its group and when it changed last. ``members``
+    int64[b, n]: the machines of a block, of one group, by ``rank``, -1: none. ``now``: value
+    float64[m] and when it was worked out int64[m]. ``kept``: what was found out about this kind,
+    which holds for machines that did not change since: cost int32[m], and for each block seen
+    int64[b], least int32[b], who int64[b].
     """
-    cores, memory, cards, mark, up, changed, rank = machines
-    members, group, block_changed = blocks
+    changed, block_group, block_changed = times
     costs, seen, least, who = kept
+    worth_now, worth_at = now
     best, chosen = OUT, -1
-    for block in range(group.size):
-        if not is_open[group[block]]:
+    for block in range(block_group.size):
+        group = block_group[block]
+        if not is_open[group]:
             continue
         since = seen[block]
         if block_changed[block] > since:
-            one = group[block]
             lowest, lowest_at = OUT, -1
             for machine in members[block]:
                 if machine < 0:
                     break
                 if changed[machine] > since:
-                    if up[machine]:
-                        costs[machine] = cost(
-                            machine,
-                            need,
-                            cores,
-                            memory,
-                            cards,
-                            mark,
-                            used,
-                            tightest,
-                            outlook,
-                            one,
-                            cache,
-                        )
-                    else:
+                    if not up[machine]:
                         costs[machine] = OUT
+                    elif tightest:
+                        costs[machine] = tightness(need, free[machine], used)
+                    else:
+                        room = free[machine]
+                        if worth_at[machine] < changed[machine]:
+                            worth_at[machine] = changed[machine]
+                            worth_now[machine] = value(
+                                room[CORES], mark[machine], room[2:], group, outlook, slots, keys,
+                                values,
+                            )  # fmt: skip
+                        costs[machine] = cost(
+                            need, room, mark[machine], worth_now[machine], group, outlook, slots,
+                            keys, values, used,
+                        )  # fmt: skip
                 if costs[machine] < lowest:
                     lowest, lowest_at = costs[machine], machine
             least[block], who[block] = lowest, lowest_at
@@ -244,38 +256,55 @@ def choose(
 
 
 @njit(cache=True)
-def take(machine, need, tightest, machines, outlook, group, cache, used):
-    """Take the room; False: there is none. Fills ``used``."""
-    cores, memory, cards, mark, _, _, _ = machines
-    found = cost(machine, need, cores, memory, cards, mark, used, tightest, outlook, group, cache)
+def take(machine, need, tightest, free, mark, group, outlook, slots, keys, values, used):
+    """Take the room on a machine; False: there is none. Fills ``used``."""
+    room = free[machine]
+    if tightest:
+        found = tightness(need, room, used)
+    else:
+        now = value(room[CORES], mark[machine], room[2:], group, outlook, slots, keys, values)
+        found = cost(need, room, mark[machine], now, group, outlook, slots, keys, values, used)
     if found == OUT:
         return False
-    move(machine, need, machines, used, -1)
+    move(machine, need, free, mark, used, -1)
     return True
 
 
 @njit(cache=True)
-def move(machine, need, machines, used, sign):
+def move(machine, need, free, mark, used, sign):
     """Take the room (-1) or give it back (1) on the cards named."""
-    cores, memory, cards, mark, _, _, _ = machines
-    cores[machine] += sign * need[CORES]
-    memory[machine] += sign * need[MEMORY]
+    room = free[machine]
+    room[CORES] += sign * need[CORES]
+    room[MEMORY] += sign * need[MEMORY]
     for nth in range(need[CARDS]):
-        rest = cards[machine, used[nth]]
-        cards[machine, used[nth]] = rest + sign * need[MILLI]
-        mark[machine] += mark_of(rest + sign * need[MILLI]) - mark_of(rest)
+        rest = room[2 + used[nth]]
+        room[2 + used[nth]] = rest + sign * need[MILLI]
+        mark[machine] += MARKS[rest + sign * need[MILLI]] - MARKS[rest]
 
 
 @njit(cache=True)
-def slots_left(need, allowed, group, machines):
+def slots_left(need, allowed, group, free, up):
     """How many jobs of a kind the machines of the groups allowed would still hold."""
-    cores, _, cards, _, up, _, _ = machines
     total = 0
-    for machine in range(cores.size):
-        if not up[machine] or not allowed[group[machine]] or cores[machine] < need[CORES]:
+    for machine in range(up.size):
+        cores = free[machine, CORES]
+        if not up[machine] or not allowed[group[machine]] or cores < need[CORES]:
             continue
-        count = slots_of(cards[machine], need[CARDS], need[MILLI])
+        count = slots_of(free[machine, 2:], need[CARDS], need[MILLI])
         if need[CORES] > 0:
-            count = min(count, cores[machine] // need[CORES])
+            count = min(count, cores // need[CORES])
         total += count
     return total
+
+
+@njit(cache=True)
+def touch_slots(free, fewest, least, changed, block_of, block_changed, tick):
+    """Note that the machines with places for jobs of several cards changed, since prices did."""
+    for machine in range(changed.size):
+        enough = 0
+        for rest in free[machine, 2:]:
+            if rest >= least:
+                enough += 1
+        if enough >= fewest:
+            changed[machine] = tick
+            block_changed[block_of[machine]] = tick

@@ -20,14 +20,17 @@ from suanwang.placement.terms import WHOLE_CARD
 
 HALF_LIFE = 2000
 """After so many more jobs with cards, one counts half."""
-FIRST_LOOK, LAST_LOOK = 8, 1000
-"""Jobs after which the outlook is drawn up first, and at the latest again; in between when half
-as many came as count so far."""
+FIRST_LOOK, LAST_LOOK = 16, 1000
+"""Jobs after which the outlook is drawn up first, and at the latest again; in between when as many
+came as before."""
 SCARCITY_MAX, SCARCITY_WEIGHT, SCARCITY_STEP = 1.5, 0.5, 0.05
 """Of demand that names a group by its capacity: cut off, weighed and told apart so."""
 PRICE_MIDDLE, PRICE_WIDTH, PRICE_STEP = 0.9, 0.1, 0.1
 """The price of a slot is half where expected demand is so much of what is left; how fast it
 rises; and in which steps, so that little changes do not unsettle what is known."""
+
+NEVER = 2**31
+"""More cards than any machine has."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -35,28 +38,38 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Outlook(NamedTuple):
-    """The arrays the loops read; see ``kernels.packing.value``."""
+    """The arrays the loops read; see ``kernels.packing.lasting_value``. By group from ``first``."""
 
     kinds: Ints
     share: Floats
-    price: Floats
     worth: Floats
     scale: Floats
     first: Ints
     last: Ints
     scarcity: Floats
     salt: npt.NDArray[np.uint64]
+    """Tells apart what was worked out for one outlook and class of groups from others."""
 
 
 class Slots(NamedTuple):
-    """Jobs of several cards, whose last places are kept: one entry for each kind."""
+    """Jobs of several cards, whose last places are kept: what a place is worth where."""
+
+    needs: Ints
+    price: Floats
+    """Parts of what the job uses: float64[n, groups], 0 where it may not run."""
+    fewest: int
+    least: int
+    """A machine with fewer cards than ``fewest`` with ``least`` thousandths left has no place of
+    any price."""
+
+
+class Several(NamedTuple):
+    """Kinds of several cards, as expected."""
 
     needs: Ints
     allowed: Flags
     demand: Floats
     """Jobs at least as demanding that come with each milli-card of demand."""
-    rows: list[Ints]
-    """Where it stands in the outlook."""
 
 
 class Demand:
@@ -68,7 +81,9 @@ class Demand:
         self._counts: dict[int, float] = {}
         self._weight, self._came, self._looked_at = 1.0, 0, 0
         self._looks = 0
-        self.slots = Slots(np.empty((0, 4), np.int64), np.empty((0, 0), bool), np.empty(0), [])
+        self.several = Several(
+            np.empty((0, 4), np.int64), np.empty((0, len(capacity)), bool), np.empty(0)
+        )
 
     def arrived(self, kind: int, count: int) -> bool:
         """Count jobs with cards. True: it is time to look ahead again."""
@@ -76,22 +91,22 @@ class Demand:
             self._counts[kind] = self._counts.get(kind, 0.0) + self._weight
             self._weight *= 2 ** (1 / HALF_LIFE)
         self._came += count
-        wait = min(LAST_LOOK, max(FIRST_LOOK, self._looked_at // 2))
+        wait = min(LAST_LOOK, max(FIRST_LOOK, self._looked_at))
         return self._came - self._looked_at >= wait
 
     def nothing(self) -> Outlook:
         """Before anything is known all machines are worth the same."""
         groups = len(self._capacity)
+        none = np.zeros(groups, np.int64)
         return Outlook(
-            np.empty((0, 4), np.int64),
-            np.empty(0),
-            np.empty(0),
-            np.zeros(WHOLE_CARD + 1),
-            np.zeros(2),
-            np.zeros(groups, np.int64),
-            np.zeros(groups, np.int64),
-            np.ones(groups),
-            np.zeros(groups, np.uint64),
+            kinds=np.empty((0, 4), np.int64),
+            share=np.empty(0),
+            worth=np.zeros(WHOLE_CARD + 1),
+            scale=np.zeros(2),
+            first=none,
+            last=none,
+            scarcity=np.ones(groups),
+            salt=none.astype(np.uint64),
         )
 
     def look(self, needs: Sequence[Need]) -> Outlook:
@@ -108,6 +123,7 @@ class Demand:
             ]
         )
         scarcity = self._scarcity(share * cards_milli, allowed)
+        self.several = _several(kinds, allowed, share / (share @ cards_milli))
         return self._by_group(kinds, share, allowed, worth, scale, scarcity)
 
     def _forget_scale(self) -> None:
@@ -158,50 +174,51 @@ class Demand:
         self._looks += 1
         alike = np.vstack((allowed, scarcity))
         classes, class_of = np.unique(alike, axis=1, return_inverse=True)
+        class_of = class_of.ravel()
         rows = [np.flatnonzero(classes[:-1, at]) for at in range(classes.shape[1])]
         ends = np.cumsum([len(each) for each in rows])
         starts = ends - [len(each) for each in rows]
         at = np.concatenate(rows)
-        several = np.flatnonzero(kinds[:, loops.CARDS] > 1)
-        demand = share / (share @ (kinds[:, loops.CARDS] * kinds[:, loops.MILLI]))
-        self.slots = Slots(
-            kinds[several],
-            allowed[several],
-            np.array([demand[_as_demanding(kinds, allowed, row)].sum() for row in several]),
-            [np.flatnonzero(at == row) for row in several],
-        )
         return Outlook(
-            kinds[at],
-            share[at],
-            np.zeros(len(at)),
-            worth,
-            scale,
-            starts[class_of.ravel()],
-            ends[class_of.ravel()],
-            scarcity,
-            self._salt(class_of.ravel()),
+            kinds=kinds[at],
+            share=share[at],
+            worth=worth,
+            scale=scale,
+            first=starts[class_of],
+            last=ends[class_of],
+            scarcity=scarcity,
+            salt=np.array(
+                [int(loops.mix(self._looks * 2**20 + each)) for each in class_of], np.uint64
+            ),
         )
 
-    def _salt(self, class_of: Ints) -> npt.NDArray[np.uint64]:
-        return np.array([loops.mix(self._looks * 2**20 + each) for each in class_of], np.uint64)
+    def prices(self, free: Ints, up: Flags, group: Ints) -> Slots:
+        """Price the places left for jobs of several cards, by what is free now.
 
-    def set_prices(
-        self,
-        outlook: Outlook,
-        machines: tuple[npt.NDArray[np.generic], ...],
-        group: Ints,
-        idle_milli: int,
-    ) -> Outlook:
-        """Price the last slots anew; the same outlook if nothing changed by a step."""
-        price = outlook.price.copy()
-        for row in range(len(self.slots.needs)):
-            left = loops.slots_left(self.slots.needs[row], self.slots.allowed[row], group, machines)
-            price[self.slots.rows[row]] = _price(self.slots.demand[row] * idle_milli, left)
-        if np.array_equal(price, outlook.price):
-            return outlook
-        self._looks += 1
-        _, class_of = np.unique(outlook.salt, return_inverse=True)
-        return outlook._replace(price=price, salt=self._salt(class_of))
+        ``free`` int64[machines, 2 + width] as in ``kernels.packing``.
+        """
+        several, groups = self.several, len(self._capacity)
+        idle = int(free[up, 2:].sum())
+        chance = np.array(
+            [
+                _chance(demand * idle, loops.slots_left(need, allowed, group, free, up))
+                for need, allowed, demand in zip(*several, strict=True)
+            ]
+        )
+        price = np.where(several.allowed, chance.reshape(-1, 1), 0.0).reshape(-1, groups)
+        priced = several.needs[chance > 0] if len(chance) else several.needs
+        return Slots(
+            several.needs,
+            price,
+            int(priced[:, loops.CARDS].min(initial=NEVER)),
+            int(priced[:, loops.MILLI].min(initial=NEVER)),
+        )
+
+
+def _several(kinds: Ints, allowed: Flags, demand: Floats) -> Several:
+    rows = np.flatnonzero(kinds[:, loops.CARDS] > 1)
+    above = [demand[_as_demanding(kinds, allowed, row)].sum() for row in rows]
+    return Several(kinds[rows], allowed[rows], np.array(above, np.float64))
 
 
 def _as_demanding(kinds: Ints, allowed: Flags, row: int) -> Flags:
@@ -211,7 +228,7 @@ def _as_demanding(kinds: Ints, allowed: Flags, row: int) -> Flags:
     return more & ~(allowed & ~allowed[row]).any(axis=1)
 
 
-def _price(wanted: float, left: int) -> float:
+def _chance(wanted: float, left: int) -> float:
     """The chance, by and large, that the slots left will not do; nothing left, nothing to keep."""
     if left == 0:
         return 0.0
