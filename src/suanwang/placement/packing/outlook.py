@@ -138,9 +138,9 @@ class Demand:
         for kind, count in self._counts.items():
             need = needs[kind]._replace(memory_mib=0)
             together[need] = together.get(need, 0.0) + count
-        found = list(together)
+        found = sorted(together, key=lambda need: (need.card_milli, *need[:3], need.groups or ()))
         kinds = np.array([need[:4] for need in found], np.int64)
-        share = np.array(list(together.values()))
+        share = np.array([together[need] for need in found])
         allowed = np.ones((len(found), len(self._capacity)), bool)
         for row, need in enumerate(found):
             if need.groups is not None:
