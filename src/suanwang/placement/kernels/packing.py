@@ -38,18 +38,23 @@ MARKS = np.array([0, *(int(mix(rest)) for rest in range(1, 1001))], np.uint64)
 
 
 @loop
-def slots_of(free, machine, many, milli):
-    """How many jobs of ``many`` cards with so much of each its cards hold, one after another."""
+def cards_with(free, machine, milli):
+    """How many of its cards have so much left."""
     count = 0
-    if many == 1:
-        a_milli = 1.0 / milli
-        for column in range(2, free.shape[1]):
-            count += int(free[machine, column] * a_milli + 1e-9)
-        return count
     for column in range(2, free.shape[1]):
         if free[machine, column] >= milli:
             count += 1
-    return count // many
+    return count
+
+
+@loop
+def shares_of(free, machine, milli):
+    """How many jobs with so much of one card its cards hold, one after another."""
+    count = 0
+    a_milli = 1.0 / milli
+    for column in range(2, free.shape[1]):
+        count += int(free[machine, column] * a_milli + 1e-9)
+    return count
 
 
 @loop
@@ -67,25 +72,25 @@ def lasting_value(cores, free, machine, group, outlook):
     rests *= 1000.0
     spread = math.sqrt(max(1.0, rests / 1000.0))
     stack = usable = expected = 0.0
-    counted, count = 0, 0
+    counted, count, root = 0, 0, 0.0
     for j in range(first[group], last[group]):
         need, many, milli = kinds[j, CORES], kinds[j, CARDS], kinds[j, MILLI]
         expected += share[j]
         if cores < need:
             continue
         fair = scale[0] * many * milli
-        if rests > 0.0:
-            wanted = (fair + (need - fair) / spread) * rests / (many * milli)
-            usable += share[j] * (1.0 if wanted <= cores else cores / wanted)
+        wanted = (fair * spread + (need - fair)) * rests
+        offered = cores * spread * many * milli
+        usable += share[j] * (1.0 if wanted <= offered else offered / wanted)
         if many > 1:
             continue
         if milli != counted:
-            counted, count = milli, slots_of(free, machine, 1, milli)
-        if need == 0:
-            stack += share[j] * count
-        elif count > 0:
-            one = fair + (need - fair) / math.sqrt(count)
-            stack += share[j] * min(float(count), max(1.0, cores / one))
+            counted, count = milli, shares_of(free, machine, milli)
+            root = math.sqrt(count)
+        if count > 0:
+            one = fair * root + (need - fair)
+            jobs = float(count) if count * one <= cores * root else cores * root / one
+            stack += share[j] * max(1.0, jobs)
     if expected > 0.0:
         rests *= usable / expected
     return scale[1] * stack + V_WORTH * scarcity[group] * rests
@@ -99,13 +104,19 @@ def price_of_slots(cores, free, machine, group, slots):
     """
     needs, price, _, _ = slots
     dearest = 0.0
+    counted, cards = 0, 0
     for j in range(needs.shape[0]):
-        if price[j, group] == 0.0 or cores < needs[j, CORES]:
+        need, many, milli = needs[j, CORES], needs[j, CARDS], needs[j, MILLI]
+        if price[j, group] == 0.0 or cores < need:
             continue
-        count = slots_of(free, machine, needs[j, CARDS], needs[j, MILLI])
-        if needs[j, CORES] > 0:
-            count = min(count, cores // needs[j, CORES])
-        dearest = max(dearest, count * price[j, group] * needs[j, CARDS] * needs[j, MILLI])
+        if milli != counted:
+            counted, cards = milli, cards_with(free, machine, milli)
+        if cards < many:
+            continue
+        count = cards // many
+        if count * need > cores:
+            count = cores // need
+        dearest = max(dearest, count * price[j, group] * many * milli)
     return dearest
 
 
@@ -127,11 +138,7 @@ def value(cores, mark, free, machine, group, salt, fewest, least, outlook, slots
             values[at, 1] = lasting_value(whole, free, machine, group, outlook)
         worthy = values[at, 1]
         if fewest < free.shape[1]:
-            enough = 0
-            for column in range(2, free.shape[1]):
-                if free[machine, column] >= least:
-                    enough += 1
-            if enough >= fewest:
+            if cards_with(free, machine, least) >= fewest:
                 worthy += V_SLOTS * price_of_slots(whole, free, machine, group, slots)
     return worthy
 
@@ -242,7 +249,7 @@ def choose(
             continue
         since = seen[block]
         if block_changed[block] > since:
-            lowest, lowest_at = OUT, -1
+            lowest, lowest_at, alike = OUT, -1, -1
             for nth in range(members.shape[1]):
                 machine = members[block, nth]
                 if machine < 0:
@@ -252,6 +259,13 @@ def choose(
                         costs[machine] = OUT
                     elif tightest:
                         costs[machine] = tightness(need, free, machine, used)
+                    elif (
+                        alike >= 0
+                        and mark[alike] == mark[machine]
+                        and free[alike, CORES] == free[machine, CORES]
+                        and free[alike, MEMORY] == free[machine, MEMORY]
+                    ):
+                        costs[machine] = costs[alike]
                     else:
                         if worth_at[machine] < changed[machine]:
                             worth_at[machine] = changed[machine]
@@ -264,6 +278,7 @@ def choose(
                             machine, group, salt, fewest, least, outlook, slots, keys, values,
                             used,
                         )  # fmt: skip
+                        alike = machine
                 if costs[machine] < lowest:
                     lowest, lowest_at = costs[machine], machine
             lows[block], who[block] = lowest, lowest_at
@@ -309,13 +324,13 @@ def move(machine, need, free, mark, used, sign):
 
 @loop
 def slots_left(need, allowed, group, free, up):
-    """How many jobs of a kind the machines of the groups allowed would still hold."""
+    """How many jobs of several cards of a kind the machines of the groups allowed would still hold."""
     total = 0
     for machine in range(up.size):
         cores = free[machine, CORES]
         if not up[machine] or not allowed[group[machine]] or cores < need[CORES]:
             continue
-        count = slots_of(free, machine, need[CARDS], need[MILLI])
+        count = cards_with(free, machine, need[MILLI]) // need[CARDS]
         if need[CORES] > 0:
             count = min(count, cores // need[CORES])
         total += count
@@ -326,10 +341,6 @@ def slots_left(need, allowed, group, free, up):
 def touch_slots(free, fewest, least, changed, block_of, block_changed, tick):
     """Note that the machines with places for jobs of several cards changed, since prices did."""
     for machine in range(changed.size):
-        enough = 0
-        for rest in free[machine, 2:]:
-            if rest >= least:
-                enough += 1
-        if enough >= fewest:
+        if cards_with(free, machine, least) >= fewest:
             changed[machine] = tick
             block_changed[block_of[machine]] = tick
