@@ -39,7 +39,7 @@ from suanwang.placement.terms import (
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """What a running job holds: positions of machines, which cards on each, rows of slots."""
 
@@ -131,19 +131,25 @@ class City:
         cards = np.where(np.arange(self.width) < self.whole[:, 2:3], WHOLE_CARD, 0)
         for each_running in running:
             self._occupy(each_running, free, cards)
-        seeded = np.random.default_rng(self.seed)
-        self.pool = Pool(
+        self.pool = self._pool_of(free, cards)
+        self.capacity: Ints = np.zeros(3, np.int64)
+        for machine in self.machines:
+            self.capacity += np.array(total(machine.whole), np.int64)
+
+    def _pool_of(self, free: Ints, cards: Ints) -> Pool:
+        """The pool of the nodes; one that takes nothing where there is none, as a pool has some."""
+        order = np.random.default_rng(self.seed).permutation(max(1, self.nodes))
+        if not self.nodes:
+            return Pool(cores_milli=[0], memory_mib=[0], cards=[0], group=[0], up=[False])
+        return Pool(
             cores_milli=free[:, 0],
             memory_mib=free[:, 1],
             cards=self.whole[:, 2],
             group=self.group_of[: self.nodes],
             cards_free_milli=cards,
-            order=seeded.permutation(self.nodes),
+            order=order,
             policy=self.packing,  # type: ignore[arg-type]
         )
-        self.capacity: Ints = np.zeros(3, np.int64)
-        for machine in self.machines:
-            self.capacity += np.array(total(machine.whole), np.int64)
 
     def _occupy(self, running: Running, free: Ints, cards: Ints) -> None:
         """Let something run while the pool is not made yet."""
@@ -390,7 +396,9 @@ def pool_need(room: Room, groups: tuple[int, ...] | None = None) -> PoolNeed:
 
 def _tightest(free: Ints, room: Room) -> tuple[int, ...]:
     """The cards a job probably holds: the fullest it fits on; the emptiest where none does."""
-    fitting = [int(card) for card in np.argsort(free, kind="stable") if free[card] >= room.card_milli]
+    fitting = [
+        int(card) for card in np.argsort(free, kind="stable") if free[card] >= room.card_milli
+    ]
     if len(fitting) < room.cards:
         fitting = [int(card) for card in np.argsort(-free, kind="stable")]
     return tuple(sorted(fitting[: room.cards]))

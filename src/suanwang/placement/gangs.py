@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from suanwang.placement.groups import Group, fits
-from suanwang.placement.kernels import machines as loops
-from suanwang.placement.terms import Ask, Room, Spread
+from suanwang.placement.terms import Ask, Spread
+from suanwang.placement.terms_of_time import FOREVER
 
 if TYPE_CHECKING:
     from suanwang.placement.city import City
@@ -43,28 +43,11 @@ def nodes_together(city: City, ask: Ask, groups: Sequence[Group]) -> int:
     return max(together.values(), default=0)
 
 
-def places_now(
-    city: City, room: Room, nodes: int, spread: Spread, groups: Sequence[Group]
-) -> tuple[int, ...]:
-    """Machines on which all of it can start now, the tightest fit; empty: none.
-
-    Takes the first set of groups in order that is enough: of one cluster or rack, or any.
-    """
-    members = np.concatenate(
-        [city.members[group.number] for group in groups if group.summary is None]
-        or [np.empty(0, np.int64)]
-    )
-    open_now = members[
-        loops.with_room(
-            members,
-            *city.arrays(),
-            room.core_milli,
-            room.memory_mib,
-            room.cards,
-            room.card_milli,
-        )
-    ]
-    return _enough(city, open_now, np.zeros(len(open_now), np.int64), nodes, spread)
+def neighbourhood(city: City, position: int, spread: Spread) -> int:
+    """The number of the place whose machines are close enough to each other; -1: unknown."""
+    if spread == "any":
+        return 0
+    return int(city.rack[position] if spread == "rack" else city.cluster[position])
 
 
 def soonest(
@@ -74,17 +57,15 @@ def soonest(
 
     ``when``: the instant each machine has room, FOREVER where it never has.
     """
-    able = when < loops.FOREVER
+    able = when < FOREVER
     chosen = _enough(city, members[able], when[able], nodes, spread)
     if not chosen:
-        return (), loops.FOREVER
+        return (), FOREVER
     instants = dict(zip(members.tolist(), when.tolist(), strict=True))
     return chosen, max(instants[position] for position in chosen)
 
 
-def _enough(
-    city: City, members: Ints, when: Ints, nodes: int, spread: Spread
-) -> tuple[int, ...]:
+def _enough(city: City, members: Ints, when: Ints, nodes: int, spread: Spread) -> tuple[int, ...]:
     """The ``nodes`` machines of one neighbourhood that are free first, then the tightest."""
     if len(members) < nodes:
         return ()

@@ -254,7 +254,9 @@ class Policy:
     """Whether organisations take turns by their dominant share; else one line for all."""
     share_half_life: timedelta = timedelta(days=2)
     """After so long past use weighs half (``shares``)."""
-    backfill: Literal["none", "easy", "conservative"] = "conservative"
+    backfill: Literal["none", "easy", "pair", "conservative"] = "conservative"
+    """How many waiting jobs have a start kept that nobody behind them may put off: none, and
+    nobody passes them at all; the first; the first two; the first ``reservations_max``."""
     reservations_max: int = 100
     """How many waiting jobs get a start kept for them; the first in turn."""
     packing: str = "ours"
