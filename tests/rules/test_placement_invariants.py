@@ -8,9 +8,10 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .placement_city import HOUR, IN_LINE, NOW, Life, ask, check_capacity, machine, started
 
 from suanwang.placement import Ask, Machine, Memory, Policy, Room, Site, Snapshot, decide
+
+from .placement_city import HOUR, IN_LINE, NOW, Life, ask, check_capacity, machine, started
 
 FAST = settings(deadline=None, max_examples=60)
 SLOW = settings(deadline=None, max_examples=25)

@@ -7,21 +7,6 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from .placement_city import (
-    H20,
-    HOUR,
-    IN_LINE,
-    NOW,
-    ask,
-    cluster,
-    job_id,
-    machine,
-    run,
-    summary,
-    wait_of,
-    where,
-    why,
-)
 
 from suanwang.placement import (
     Ask,
@@ -39,6 +24,22 @@ from suanwang.placement import (
     decide,
 )
 from suanwang.placement.terms import Decisions
+
+from .placement_city import (
+    H20,
+    HOUR,
+    IN_LINE,
+    NOW,
+    ask,
+    cluster,
+    job_id,
+    machine,
+    run,
+    summary,
+    wait_of,
+    where,
+    why,
+)
 
 NEAR = Site(
     "near",
