@@ -8,7 +8,7 @@ all. A decision is one answer, a start one placement.
 
 *Step*: a city four fifths full, kept in a ``Memory``. At each step the dispatcher's life: one job
 ended, one came, and so many that wait are decided anew with it. The cost of a decision is that of
-the step. The snapshot's list of what runs is made beforehand, as the dispatcher reads it.
+the step. Machines are a tuple and what runs is a ``Roll``, so that both are known by their changes.
 
 CPU time of the process, loops compiled and caches warm before. Exit status 1 if a goal is missed.
 """
@@ -31,6 +31,7 @@ from suanwang.placement import (
     Memory,
     Policy,
     Rates,
+    Roll,
     Room,
     Running,
     Site,
@@ -98,12 +99,12 @@ def line(nodes: int, queued: int, policy: Policy) -> tuple[float, int]:
 
 def steps(nodes: int, waiting: int, count: int, policy: Policy) -> np.ndarray:
     """CPU milliseconds of each step."""
-    machines, memory = city(nodes), Memory()
+    machines, memory, roll = tuple(city(nodes)), Memory(), Roll()
     chance = np.random.default_rng(SEED)
-    running: dict[uuid.UUID, Running] = {}
+    running: list[uuid.UUID] = []
 
     def start(queue: list[Ask], now: datetime) -> tuple[float, set[uuid.UUID]]:
-        snapshot = Snapshot(machines, list(running.values()))
+        snapshot = Snapshot(machines, roll)
         by_id = {ask.job_id: ask for ask in queue}
         began = time.process_time()
         decisions = decide(snapshot, queue, now, policy, memory)
@@ -112,15 +113,18 @@ def steps(nodes: int, waiting: int, count: int, policy: Policy) -> np.ndarray:
             ask = by_id[placed.job_id]
             ends = now + timedelta(seconds=ask.walltime_seconds)
             ids = tuple(machine.id for machine in placed.machines)
-            running[ask.job_id] = Running(
-                ask.job_id,
-                ids,
-                ask.room,
-                ends,
-                ends,
-                ask.organisation,
-                started_at=now,
-                cards=placed.cards,
+            running.append(ask.job_id)
+            roll.begin(
+                Running(
+                    ask.job_id,
+                    ids,
+                    ask.room,
+                    ends,
+                    ends,
+                    ask.organisation,
+                    started_at=now,
+                    cards=placed.cards,
+                )
             )
         return spent * 1000, {placed.job_id for placed in decisions.placements}
 
@@ -141,8 +145,7 @@ def steps(nodes: int, waiting: int, count: int, policy: Policy) -> np.ndarray:
     spent = []
     for number, ask in enumerate(jobs(count, 10**7, SEED + 2)):
         now = NOW + timedelta(seconds=number)
-        ended = list(running)[int(chance.integers(len(running)))]
-        del running[ended]
+        roll.end(running.pop(int(chance.integers(len(running)))))
         took, gone = start([*queue, ask], now)
         spent.append(took)
         if ask.job_id not in gone:
