@@ -104,23 +104,64 @@ class Floor:
 
     def _gang_now(self, kind: Kind, seconds: int) -> Spot | None:
         spread = kind.wish.ask.spread
-        if kind.members.size >= kind.count:
-            when = self.when(kind, seconds)
-            open_now = when == self.at
-            if int(open_now.sum()) >= kind.count:
-                for rank in np.unique(kind.ranks[open_now]):
-                    tried = open_now & (kind.ranks <= rank)
-                    found, _ = gangs.soonest(
-                        self.city, kind.members[tried], when[tried], kind.count, spread
-                    )
-                    if found and all(self._leaves_cards(kind, one, seconds) for one in found):
-                        return Spot(found, self.at)
+        found: tuple[int, ...] = ()
+        open_now = _with_room(kind.members, *self.city.arrays(), *kind.room)
+        if int(open_now.sum()) >= kind.count:
+            if spread != "rack":
+                found = self._gang_by_pool(kind)
+            if not found and (spread == "rack" or self._reserved):
+                found = self._gang_by_tightness(kind, seconds)
+        if found:
+            return Spot(found, self.at)
         for tier in kind.tiers:
             for number in tier.summaries:
                 if self._summary(kind, number, seconds) == self.at:
                     only = self.city.groups[number].members[0]
                     return Spot((only,) * kind.count, self.at)
         return None
+
+    def _gang_by_pool(self, kind: Kind) -> tuple[int, ...]:
+        """Machines of the best tiers that are enough, each as the pool picks it."""
+        together = kind.wish.ask.spread == "centre"
+        near: dict[object, list[int]] = {}
+        for tier in kind.tiers:
+            touched = dict.fromkeys(
+                self.city.groups[number].cluster_id if together else None for number in tier.groups
+            )
+            for number in tier.groups:
+                place = self.city.groups[number].cluster_id if together else None
+                near.setdefault(place, []).append(number)
+            for place in touched:
+                if found := self._several(kind, near[place]):
+                    return found
+        return ()
+
+    def _several(self, kind: Kind, groups: Sequence[int]) -> tuple[int, ...]:
+        """As many different machines of these groups as the job runs on, or none."""
+        city, chosen = self.city, []
+        while len(chosen) < kind.count:
+            position = city.pool.choose(kind.need, groups)
+            if position < 0:
+                break
+            chosen.append((position, city.take(position, kind.room, kind.need)))
+            city.pool.set_up(position, False)
+        for position, cards in reversed(chosen):
+            city.untake(position, kind.room, cards)
+            city.pool.set_up(position, True)
+        return tuple(p for p, _ in chosen) if len(chosen) == kind.count else ()
+
+    def _gang_by_tightness(self, kind: Kind, seconds: int) -> tuple[int, ...]:
+        """The tightest machines that are enough, in one rack or beside what is kept."""
+        when = self.when(kind, seconds)
+        open_now = when == self.at
+        for rank in np.unique(kind.ranks[open_now]):
+            tried = open_now & (kind.ranks <= rank)
+            found, _ = gangs.soonest(
+                self.city, kind.members[tried], when[tried], kind.count, kind.wish.ask.spread
+            )
+            if found and all(self._leaves_cards(kind, one, seconds) for one in found):
+                return found
+        return ()
 
     # --- who starts when
 

@@ -53,39 +53,31 @@ def neighbourhood(city: City, position: int, spread: Spread) -> int:
 def soonest(
     city: City, members: Ints, when: Ints, nodes: int, spread: Spread
 ) -> tuple[tuple[int, ...], int]:
-    """The machines on which all of it can start first, and when; empty: never.
+    """The machines of one neighbourhood on which all of it can start first, then the tightest;
+    and when. Empty: never.
 
     ``when``: the instant each machine has room, FOREVER where it never has.
     """
     able = when < FOREVER
-    chosen = _enough(city, members[able], when[able], nodes, spread)
-    if not chosen:
-        return (), FOREVER
-    instants = dict(zip(members.tolist(), when.tolist(), strict=True))
-    return chosen, max(instants[position] for position in chosen)
-
-
-def _enough(city: City, members: Ints, when: Ints, nodes: int, spread: Spread) -> tuple[int, ...]:
-    """The ``nodes`` machines of one neighbourhood that are free first, then the tightest."""
-    if len(members) < nodes:
-        return ()
+    members, when = members[able], when[able]
     if spread == "any":
         near = np.zeros(len(members), np.int64)
-    elif spread == "rack":
-        near = city.rack[members]
     else:
-        near = city.cluster[members]
-    pool = city.pool
-    left = pool.free_cards_milli[members].sum(axis=1)
-    order = np.lexsort((members, pool.free_cores_milli[members], left, when))
-    members, when, near = members[order], when[order], near[order]
+        near = (city.rack if spread == "rack" else city.cluster)[members]
     best: tuple[int, int, int] | None = None
     chosen: Ints = members[:0]
     for place in np.unique(near[near >= 0]).tolist():
-        here = np.flatnonzero(near == place)[:nodes]
+        here = np.flatnonzero(near == place)
         if len(here) < nodes:
             continue
-        candidate = (int(when[here[-1]]), int(left[order][here].sum()), int(place))
+        last = int(np.partition(when[here], nodes - 1)[nodes - 1])
+        if best is not None and last > best[0]:
+            continue
+        here = here[when[here] <= last]
+        left = city.pool.free_cards_milli[members[here]].sum(axis=1)
+        cores = city.pool.free_cores_milli[members[here]]
+        first = np.lexsort((members[here], cores, left, when[here]))[:nodes]
+        candidate = last, int(left[first].sum()), int(place)
         if best is None or candidate < best:
-            best, chosen = candidate, members[here]
-    return tuple(chosen.tolist())
+            best, chosen = candidate, members[here[first]]
+    return (tuple(chosen.tolist()), best[0]) if best else ((), FOREVER)
