@@ -138,7 +138,8 @@ class Floor:
 
     def _several(self, kind: Kind, groups: Sequence[int]) -> tuple[int, ...]:
         """As many different machines of these groups as the job runs on, or none."""
-        city, chosen = self.city, []
+        city = self.city
+        chosen: list[tuple[int, tuple[int, ...]]] = []
         while len(chosen) < kind.count:
             position = city.pool.choose(kind.need, groups)
             if position < 0:
