@@ -43,7 +43,7 @@ KEPT_COSTS = 1 << 25
 """So many costs are kept in all; where kinds times machines are more, the oldest kind goes."""
 CACHE = 1 << 14
 """Values kept by the state of a machine."""
-REPRICE = 50
+REPRICE = 100
 """Slots are priced again when a part of one in so many of all cards was taken or given back."""
 
 

@@ -20,7 +20,7 @@ OUT = 2**31 - 1
 """The cost of a machine without room."""
 CORES, MEMORY, CARDS, MILLI = range(4)
 """Columns of a need."""
-V_WORTH, V_SLOTS, STEP_MILLI = 4.0, 3.0, 200.0
+V_WORTH, V_SLOTS, STEP_MILLI = 6.0, 3.0, 200.0
 """Weights of the parts of the value beside the first, and the step costs are told apart by."""
 
 
