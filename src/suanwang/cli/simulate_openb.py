@@ -36,7 +36,7 @@ class Unit(NamedTuple):
     """Of the list."""
     policy: str
     by: str
-    """``pool`` or ``brute force``."""
+    """``pool``, ``centres`` (each with a pool) or ``brute force``."""
     seed: int
 
 
@@ -48,6 +48,9 @@ class Setting:
     lists: list[tuple[str, PodList]]
     start: tuple[str, PodList] | None
     """The list whose pods the pool is told beforehand, and whose mix FGD is given."""
+    centres: int = 0
+    stale: int = 1
+    """Arrivals from one summary of the centres to the next."""
 
 
 def openb(
@@ -64,6 +67,12 @@ def openb(
     start_histogram: Annotated[
         str, typer.Option(help="A list that is told to the policies first, to mislead them.")
     ] = "",
+    centres: Annotated[
+        int, typer.Option(min=0, help="Also with the cluster cut by model into so many centres.")
+    ] = 0,
+    stale: Annotated[
+        int, typer.Option(min=1, help="Arrivals from one summary of the centres to the next.")
+    ] = 60,
     nodes: Annotated[Path | None, typer.Option(help="Another list of nodes.")] = None,
     traces: Annotated[Path | None, typer.Option(help="The folder of traces.")] = None,
     malformed: Annotated[str, typer.Option(help="skip or refuse what cannot be used.")] = "skip",
@@ -78,9 +87,12 @@ def openb(
     """Print what stays unallocated at 95, 100 and 130% arrived, beside FGD and the published."""
     from suanwang.cli import simulate_openb_told as told
     from suanwang.cli.simulate import outputs, problems_of
+    from suanwang.placement.simulator.openb_centres import cut
     from suanwang.placement.simulator.openb_lists import read_cluster
 
-    wanted = _units(policy, beside)
+    wanted = _units(policy, beside, centres)
+    if centres and start_histogram:
+        raise typer.BadParameter("not with --start-histogram", param_hint="--centres")
     chosen = _seeds(seeds)
     given = outputs(min(chosen), None, as_json, csv, html, tongue)
     folder = _folder(traces)
@@ -88,6 +100,8 @@ def openb(
     problems = problems_of(malformed)
     cluster = read_cluster(_lines(nodes or _found(folder, NODES)), problems)
     left_out[(nodes or Path(NODES)).name] = problems.found
+    if centres:
+        cut(cluster, centres)  # too many are told before the first run
     lists = []
     for path in _paths(list_, folder):
         lists.append((_name(path), _read(path, cluster, malformed, left_out)))
@@ -95,7 +109,7 @@ def openb(
     if start_histogram:
         path = _path(start_histogram, folder)
         start = _name(path), _read(path, cluster, malformed, left_out)
-    setting = Setting(cluster, lists, start)
+    setting = Setting(cluster, lists, start, centres, stale)
     units = [
         Unit(place, name, by, seed)
         for place in range(len(lists))
@@ -106,12 +120,13 @@ def openb(
     told.tell(setting, chosen, runs, left_out, given)
 
 
-def _units(policy: str, beside: str) -> list[tuple[str, str]]:
+def _units(policy: str, beside: str, centres: int) -> list[tuple[str, str]]:
     from suanwang.placement.simulator.openb_rivals import RIVALS
 
     units = []
     for option, text, known, by in (
         ("--policy", policy, POOL, "pool"),
+        ("--policy", policy if centres else "", POOL, "centres"),
         ("--beside", "" if beside == "none" else beside, RIVALS, "brute force"),
     ):
         for name in dict.fromkeys(word.strip() for word in text.split(",") if word.strip()):
@@ -236,7 +251,7 @@ def _one(unit: Unit, most: int | None = None) -> Done:
     from dataclasses import replace
 
     from suanwang.placement.simulator import openb as protocol
-    from suanwang.placement.simulator import openb_rivals
+    from suanwang.placement.simulator import openb_centres, openb_rivals
 
     (setting,) = _shared
     cluster, start = setting.cluster, setting.start[1] if setting.start else None
@@ -250,6 +265,11 @@ def _one(unit: Unit, most: int | None = None) -> Done:
         run = protocol.play(
             cluster, pods, arriving, policy=policy, order=order, clock=clock, told=told
         )
+    elif unit.by == "centres":
+        run = openb_centres.play(
+            cluster, pods, arriving, centres=setting.centres, stale=setting.stale, policy=policy,
+            order=order, clock=clock,
+        )  # fmt: skip
     else:
         run = openb_rivals.play(
             cluster, pods, arriving, policy=policy, order=order, seed=unit.seed, clock=clock,

@@ -81,6 +81,8 @@ def gathered(
         "cards": int(setting.cluster.cards.sum()),
         "seeds": list(seeds),
         "start_histogram": None if setting.start is None else setting.start[0],
+        "centres": setting.centres,
+        "stale": setting.stale if setting.centres else None,
         "columns": list(COLUMNS),
         "lists": lists,
         "over_lists": _over_lists(lists),
@@ -108,6 +110,7 @@ def _figures_told(name: str, policy: str, by: str, found: Figures) -> Facts:
         "published_median": cited,
         "decision_us": round(found.decision_us, 2),
         "learning_us": round(found.learning_us, 2),
+        "refusals": found.refusals,
         "by_seed": [_plain(row) for row in found.by_seed],
     }
 
@@ -207,6 +210,9 @@ def head(facts: Facts, tongue: Language) -> str:
         f"{facts['cards']:,} {shown('cards', tongue)}",
         f"{len(facts['seeds'])} {shown('seeds', tongue)}",
     ]
+    if facts["centres"]:
+        centres, stale = shown("centres", tongue), shown("arrivals between summaries", tongue)
+        told.append(f"{facts['centres']} {centres}, {facts['stale']} {stale}")
     if facts["start_histogram"]:
         told.append(f"{shown('start histogram of', tongue)} {facts['start_histogram']}")
     return ", ".join(told)

@@ -41,7 +41,7 @@ class Run:
     decision_seconds: float
     """Processor time to choose and to take the room, all arrivals together."""
     learning_seconds: float = 0.0
-    """To be told of arrivals; nothing for policies that are given what they know."""
+    """To be told of arrivals and summaries; nothing for policies that are given what they know."""
     cards: list[tuple[int, ...]] = field(default_factory=list)
     """The cards used by each."""
     refusals: int = 0
@@ -207,6 +207,9 @@ class Figures:
     decision_us: float
     """Processor time of a decision, median over the seeds."""
     learning_us: float
+    """To be told of an arrival, and of the centres' summaries."""
+    refusals: int
+    """Over all the seeds."""
 
 
 def figures(curves: Sequence[Real], runs: Sequence[Run]) -> Figures:
@@ -220,4 +223,5 @@ def figures(curves: Sequence[Real], runs: Sequence[Run]) -> Figures:
         tuple(tuple(row) for row in table.tolist()),
         float(np.median(spent)) * 1e6,
         float(np.median(learned)) * 1e6,
+        sum(run.refusals for run in runs),
     )

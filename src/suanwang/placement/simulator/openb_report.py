@@ -23,6 +23,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "columns": "策略|执行|95%|100%|130%|均值 100%|已发表 100%|每次决定 CPU（微秒）",
         "pool": "算力池",
         "brute force": "穷举",
+        "centres": "分中心",
+        "cut": "切分为 {centres} 个中心，每 {stale} 次到达更新一次摘要",
         "chart": "未分配的卡（%）",
         "across": "已到达的需求（占全部卡的 %）",
         "left_out": "未采用的输入",
@@ -38,6 +40,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "columns": "policy|run by|95%|100%|130%|mean 100%|published 100%|CPU µs a decision",
         "pool": "pool",
         "brute force": "brute force",
+        "centres": "centres",
+        "cut": "cut into {centres} centres, summaries every {stale} arrivals",
         "chart": "Cards unallocated (%)",
         "across": "demand that has arrived (% of all cards)",
         "left_out": "Left out of the input",
@@ -62,6 +66,8 @@ def page(
     shape = words["facts"].format(
         nodes=f"{facts['nodes']:,}", cards=f"{facts['cards']:,}", seeds=len(facts["seeds"])
     )
+    if facts["centres"]:
+        shape += " · " + words["cut"].format(centres=facts["centres"], stale=facts["stale"])
     if facts["start_histogram"]:
         shape += " · " + words["misled"].format(list=facts["start_histogram"])
     body = [f'<header><h1>{words["title"]}</h1><p class="muted">{escape(shape)}</p></header>']
