@@ -7,6 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -280,6 +281,31 @@ def test_fgd_and_best_fit_come_out_as_published_on_the_default_list():
 
 FGD_AT_42 = 5.04
 """Pinned: default, seed 42, at 100% arrived."""
+
+
+def test_the_command_tells_how_it_was_misled_and_cut_and_refuses_what_cannot_be(tmp_path):
+    from suanwang.cli import application
+
+    (tmp_path / "nodes.csv").write_text(LARGER, encoding="utf-8")
+    (tmp_path / "mine.csv").write_text(PODS, encoding="utf-8")
+    (tmp_path / "other.csv").write_text("\n".join(PODS.splitlines()[:3]), encoding="utf-8")
+
+    def asked(*options: str) -> Any:
+        return CliRunner().invoke(
+            application(),
+            ["simulate", "openb", "--list", str(tmp_path / "mine.csv"), "--nodes",
+             str(tmp_path / "nodes.csv"), "--seeds", "1", "--beside", "fgd", *options],
+        )  # fmt: skip
+
+    misled = asked("--json", "--start-histogram", str(tmp_path / "other.csv"))
+    assert json.loads(misled.stdout)["start_histogram"] == "other"
+    cut = json.loads(asked("--json", "--centres", "2", "--stale", "5").stdout)
+    assert (cut["centres"], cut["stale"]) == (2, 5)
+    assert [row["by"] for row in cut["lists"][0]["policies"]] == ["pool", "centres", "brute force"]
+    assert asked("--centres", "4").exception.code == "trace_centres_too_many"
+    assert asked("--malformed", "refuse").exit_code == 0
+    assert asked("--policy", "sjf").exit_code == asked("--seeds", "5-1").exit_code == 2
+    assert asked("--list", "nowhere").exception.code == "trace_unreadable"
 
 
 def test_the_command_tells_every_policy_of_a_list_of_ones_own(tmp_path):
