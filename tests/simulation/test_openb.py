@@ -177,7 +177,7 @@ def test_a_rival_places_whatever_fits_and_overfills_nothing(policy):
         assert openb.audit(cluster, pods, arriving, run) == ""
 
 
-@pytest.mark.parametrize("policy", ["ours", "fgd", "bestfit", "random"])
+@pytest.mark.parametrize("policy", ["ours", "bestfit"])
 def test_the_pool_places_whatever_fits_and_overfills_nothing(policy):
     cluster, pods = small()
     for seed in range(5):
@@ -241,8 +241,8 @@ def test_a_summary_tells_sums_by_shape_and_idle_cards_and_no_node():
     rows = centre.summary(shape)
     t4 = cluster.models.index("T4")
     assert rows == [
-        (t4, 3, 1, 31000, 64512, (0, 0, 0, 0, 0, 1, 0, 0, 0, 0)),
-        (t4, 4, 3, 96000, 196608, (0,) * 10),
+        (t4, 3, 1, 31000, 64512, ((50, 1),)),
+        (t4, 4, 3, 96000, 196608, ()),
     ]
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from suanwang.placement.simulator.openb_lists import Cluster, PodList
     from suanwang.placement.simulator.problems import Problem
 
-POOL = ("ours", "fgd", "bestfit", "random")
-"""The policies of the pool (``placement.pool.PolicyName``)."""
+POOL = ("ours", "bestfit")
+"""The policies of the pool (``placement.simulator.openb.PoolPolicy``)."""
 NODES = "openb_node_list_gpu_node"
 LIST = "openb_pod_list_"
 ENDINGS = (".csv.gz", ".csv")
@@ -59,7 +59,7 @@ def openb(
     ] = "default",
     seeds: Annotated[str, typer.Option(help="42-51, or 42,45")] = "42-51",
     policy: Annotated[
-        str, typer.Option(help="Of the pool: ours, fgd, bestfit, random; several with commas.")
+        str, typer.Option(help="Of the pool: ours, bestfit; several with commas.")
     ] = "ours",
     beside: Annotated[
         str, typer.Option(help="By brute force: fgd, bestfit, packing, random; or: none")

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from suanwang.core.errors import Refused
-from suanwang.placement.pool import PolicyName, Pool
+from suanwang.placement.pool import Pool
 from suanwang.placement.simulator.openb_lists import Cluster, PodList, Whole
+from suanwang.placement.terms import WHOLE_CARD
 
 INFLATION_PERCENT = 130
 COLUMNS = (95, 100, 130)
@@ -27,6 +29,7 @@ LAST_COLUMN = 130
 ARRIVALS_MAX = 2_000_000
 DRAWN_AT_ONCE = 1024
 
+PoolPolicy = Literal["ours", "bestfit"]
 Real = npt.NDArray[np.float64]
 Clock = Callable[[], float]
 """Processor seconds, of whoever calls: the protocol reads no clock of its own."""
@@ -108,7 +111,7 @@ def _column(arrived: Whole, cluster: Cluster) -> Whole:
     return (200 * arrived + cluster.milli) // (2 * cluster.milli)
 
 
-def pool_of(cluster: Cluster, order: Whole, policy: PolicyName, nodes: Whole | None = None) -> Pool:
+def pool_of(cluster: Cluster, order: Whole, policy: PoolPolicy, nodes: Whole | None = None) -> Pool:
     """An idle pool of the nodes (all), a group for each model."""
     chosen = np.arange(order.size) if nodes is None else nodes
     rank = np.empty(order.size, np.int64)
@@ -118,7 +121,7 @@ def pool_of(cluster: Cluster, order: Whole, policy: PolicyName, nodes: Whole | N
         memory_mib=cluster.memory_mib[chosen],
         cards=cluster.cards[chosen],
         group=cluster.group[chosen],
-        order=np.argsort(np.argsort(rank[chosen])),
+        order=np.argsort(rank[chosen]),
         policy=policy,
     )
 
@@ -128,7 +131,7 @@ def play(
     pods: PodList,
     arriving: Whole,
     *,
-    policy: PolicyName,
+    policy: PoolPolicy,
     order: Whole,
     clock: Clock,
     told: tuple[PodList, Whole] | None = None,
@@ -173,7 +176,7 @@ def audit(cluster: Cluster, pods: PodList, arriving: Whole, run: Run) -> str:
     cores, memory = cluster.cores_milli.copy(), cluster.memory_mib.copy()
     width = int(cluster.cards.max())
     whole = np.arange(width) < cluster.cards[:, None]
-    free = np.where(whole, 1000, 0)
+    free = np.where(whole, WHOLE_CARD, 0)
     for position, (number, machine) in enumerate(
         zip(arriving.tolist(), run.machines.tolist(), strict=True)
     ):

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from suanwang.core.errors import Refused
-from suanwang.placement.pool import WHOLE_CARD_MILLI, Need
+from suanwang.placement.pool import Need
 from suanwang.placement.simulator.problems import Problems
 from suanwang.placement.simulator.tables import number_of, rows
+from suanwang.placement.terms import WHOLE_CARD
 
 CARDS_MAX = 62
 """Of a node: a bit each, where they are told."""
@@ -44,7 +45,7 @@ class Cluster:
     @property
     def milli(self) -> int:
         """All cards, in thousandths of one."""
-        return int(self.cards.sum()) * WHOLE_CARD_MILLI
+        return int(self.cards.sum()) * WHOLE_CARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _need(line: int, row: Mapping[str, str], cluster: Cluster, problems: Problem
     cores, memory, cards, milli = values
     if not cards:
         return Need(cores, memory)
-    if cards > CARDS_MAX or not 0 < milli <= WHOLE_CARD_MILLI:
+    if cards > CARDS_MAX or not 0 < milli <= WHOLE_CARD:
         column = "num_gpu" if cards > CARDS_MAX else "gpu_milli"
         problems.note(line, "trace_value_wrong", column=column, value=row[column])
         return None
