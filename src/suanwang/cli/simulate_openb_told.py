@@ -49,7 +49,10 @@ def tell(
     if given.html is not None:
         from suanwang.placement.simulator.openb_report import page
 
-        target, told = given.html, page(facts, _curves(setting, runs), left_out, given.language)
+        target, told = (
+            given.html,
+            page(facts, _curves(setting, runs, given.language), left_out, given.language),
+        )
         written(target, given, lambda: target.write_text(told, encoding="utf-8"))
     for name, found in left_out.items():
         tell_left_out(f"{shown('left out of', given.language)} {name}", found, given.language)
@@ -139,14 +142,15 @@ def _over_lists(lists: Sequence[Facts]) -> list[Facts]:
     return found
 
 
-def _curves(setting: Setting, runs: Sequence[Done]) -> list[dict[str, Real]]:
+def _curves(setting: Setting, runs: Sequence[Done], tongue: Language) -> list[dict[str, Real]]:
     """By list and policy: unallocated at every per cent, mean over the seeds."""
     found: list[dict[str, Real]] = []
     for place in range(len(setting.lists)):
         by_policy: dict[str, list[Real]] = {}
         for unit, _, curve in runs:
             if unit.place == place:
-                by_policy.setdefault(f"{unit.policy} ({unit.by})", []).append(curve)
+                name = f"{unit.policy} ({shown(unit.by, tongue)})"
+                by_policy.setdefault(name, []).append(curve)
         found.append({name: np.mean(curves, axis=0) for name, curves in by_policy.items()})
     return found
 

@@ -20,7 +20,7 @@ _ZH = {
     "card_seconds": "卡秒费",
     "cards": "张卡",
     "centre": "数据中心",
-    "centres": "个中心",
+    "centres": "分中心",
     "city": "市级负担",
     "claim": "兑付申请",
     "claimed 50%": "申请 50%",

@@ -49,8 +49,8 @@ def lines(
         return TOP + tall * (1 - min(1.0, y / most_y))
 
     drawn = [_open(title, HEIGHT)]
-    for step in range(5):
-        value = most_y * step / 4
+    for quarter in range(5):
+        value = most_y * quarter / 4
         y = y_of(value)
         drawn.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -25,7 +25,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "brute force": "穷举",
         "centres": "分中心",
         "cut": "切分为 {centres} 个中心，每 {stale} 次到达更新一次摘要",
-        "chart": "未分配的卡（%）",
+        "chart": "有需求而未分配的卡（%）",
         "across": "已到达的需求（占全部卡的 %）",
         "left_out": "未采用的输入",
         "nothing": "输入全部采用。",
@@ -42,7 +42,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "brute force": "brute force",
         "centres": "centres",
         "cut": "cut into {centres} centres, summaries every {stale} arrivals",
-        "chart": "Cards unallocated (%)",
+        "chart": "Cards unallocated although asked for (%)",
         "across": "demand that has arrived (% of all cards)",
         "left_out": "Left out of the input",
         "nothing": "All of the input was used.",
@@ -144,12 +144,13 @@ def _legend(names: Sequence[str]) -> str:
 def _chart(curves: Mapping[str, Real], words: Mapping[str, str]) -> str:
     drawn = []
     for name, curve in curves.items():
-        percent = np.flatnonzero(np.isfinite(curve))
-        points = [(float(at), float(curve[at])) for at in percent]
-        drawn.append((name, points))
+        told = np.flatnonzero(np.isfinite(curve))
+        lost = curve[told] - np.maximum(0, 100 - told)  # less what nobody has asked for yet
+        points = zip(told.tolist(), np.maximum(0, lost).tolist(), strict=True)
+        drawn.append((name, [(float(at), value) for at, value in points]))
     title = words["chart"]
-    figure = charts.lines(drawn, title=title, across=words["across"], up_to=100.0, step=20.0)
-    return f"<figure><figcaption>{title}</figcaption>{figure}</figure>"
+    figure = charts.lines(drawn, title=title, across=words["across"], step=20.0)
+    return f'<figure style="max-width:720px"><figcaption>{title}</figcaption>{figure}</figure>'
 
 
 def _left_out(
