@@ -308,6 +308,25 @@ def test_the_command_tells_how_it_was_misled_and_cut_and_refuses_what_cannot_be(
     assert asked("--list", "nowhere").exception.code == "trace_unreadable"
 
 
+def test_two_processes_find_what_one_finds(tmp_path):
+    from suanwang.cli import application
+
+    (tmp_path / "nodes.csv").write_text(LARGER, encoding="utf-8")
+    (tmp_path / "mine.csv").write_text(PODS, encoding="utf-8")
+    found = []
+    for workers in ("1", "2"):
+        told = CliRunner().invoke(
+            application(),
+            ["simulate", "openb", "--list", str(tmp_path / "mine.csv"), "--nodes",
+             str(tmp_path / "nodes.csv"), "--seeds", "7,3-4", "--beside", "random", "--json",
+             "--workers", workers],
+        )  # fmt: skip
+        facts = json.loads(told.stdout)
+        assert facts["seeds"] == [7, 3, 4]
+        found.append([row["by_seed"] for row in facts["lists"][0]["policies"]])
+    assert found[0] == found[1]
+
+
 def test_the_command_tells_every_policy_of_a_list_of_ones_own(tmp_path):
     from suanwang.cli import application
 
