@@ -231,6 +231,35 @@ def test_models_are_cut_into_centres_of_like_size_and_no_model_in_two():
         openb_centres.cut(cluster, 4)
 
 
+def test_a_refused_pod_goes_to_the_next_centre_and_who_refused_is_asked_last():
+    cluster, pods = small(LARGER)
+    whole = pods.needs.index(Need(1000, 1024, 2, 1000))  # the nodes of P100 have one card
+    centre_of = np.array([0, 1, 2])  # P100, T4, A10
+    table, shape = openb_centres.shapes(cluster)
+    dispatcher = openb_centres.Dispatcher(cluster, pods, centre_of, "bestfit")
+    t4, a10 = (int(shape[cluster.group == group][0]) for group in (1, 2))
+    assert table[2, [t4, a10]].tolist() == [4, 2]
+    full = openb_centres.Row(a10, 0, 5, 80000, 5 * 65536, ((0, 10),))
+    idle = openb_centres.Row(t4, 4, 4, 128000, 4 * 65536, ())
+    dispatcher.hear([[], [idle], [full]])
+    dispatcher.arrived(whole)
+    asked = []
+    for centre in dispatcher.centres(whole):
+        asked.append(centre)
+        dispatcher.refused(whole, centre)
+    assert asked == [1, 2]  # by the summary the first has room, the second has not
+    assert next(dispatcher.centres(whole)) == 1  # both refused it: the emptiest first
+    dispatcher.hear([[], [idle], [full]])
+    dispatcher.refused(whole, 1)
+    assert list(dispatcher.centres(whole)) == [2, 1]
+    for _ in range(8):
+        dispatcher.sent(whole, 1)
+    dispatcher.hear([[], [idle], [full._replace(idle=2, partial=())]])
+    for _ in range(8):
+        dispatcher.sent(whole, 1)
+    assert next(dispatcher.centres(whole)) == 2  # what was sent is taken off
+
+
 def test_a_summary_tells_sums_by_shape_and_idle_cards_and_no_node():
     cluster, pods = small(LARGER)
     nodes = np.flatnonzero(cluster.cards == 4)
