@@ -33,7 +33,7 @@ from suanwang.placement.packing.need import Need
 from suanwang.placement.packing.outlook import Demand
 from suanwang.placement.terms import WHOLE_CARD
 
-__all__ = ["Need", "Pool"]
+__all__ = ["Need", "Pool", "richest_first"]
 
 Objective = Literal["ours", "bestfit"]
 OBJECTIVES: tuple[Objective, ...] = ("ours", "bestfit")
@@ -274,3 +274,11 @@ class Pool:
                 np.zeros(blocks, np.int64),
             )
         return kept
+
+
+def richest_first(cores_milli: ArrayLike, cards: ArrayLike, order: ArrayLike) -> NDArray[np.int64]:
+    """Machines as they win ties: most cores to a card first, since others run out of cores while
+    cards are left; among equals as in ``order``, a permutation. By whole sizes, not free room."""
+    rank = np.argsort(np.asarray(order), kind="stable")
+    to_a_card = np.asarray(cores_milli, np.float64) / np.maximum(1, np.asarray(cards))
+    return np.lexsort((rank, -to_a_card)).astype(np.int64)

@@ -216,7 +216,7 @@ class Demand:
 
 def _several(kinds: Ints, allowed: Flags, demand: Floats) -> Several:
     rows = np.flatnonzero(kinds[:, loops.CARDS] > 1)
-    above = [demand[_as_demanding(kinds, allowed, row)].sum() for row in rows]
+    above = [demand[_as_demanding(kinds, allowed, row)].sum() for row in rows.tolist()]
     return Several(kinds[rows], allowed[rows], np.array(above, np.float64))
 
 
@@ -224,7 +224,8 @@ def _as_demanding(kinds: Ints, allowed: Flags, row: int) -> Flags:
     """Which kinds ask at least as much and may run nowhere this one may not."""
     parts = (loops.CORES, loops.CARDS, loops.MILLI)
     more = np.logical_and.reduce([kinds[:, part] >= kinds[row, part] for part in parts])
-    return more & ~(allowed & ~allowed[row]).any(axis=1)
+    found: Flags = more & ~(allowed & ~allowed[row]).any(axis=1)
+    return found
 
 
 def _chance(wanted: float, left: int) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suanwang.core.errors import Refused
-from suanwang.placement.pool import Pool
+from suanwang.placement.pool import Pool, richest_first
 from suanwang.placement.simulator.openb_lists import Cluster, PodList, Whole
 from suanwang.placement.terms import WHOLE_CARD
 
@@ -121,7 +121,9 @@ def pool_of(cluster: Cluster, order: Whole, policy: PoolPolicy, nodes: Whole | N
         memory_mib=cluster.memory_mib[chosen],
         cards=cluster.cards[chosen],
         group=cluster.group[chosen],
-        order=np.argsort(rank[chosen]),
+        order=richest_first(
+            cluster.cores_milli[chosen], cluster.cards[chosen], np.argsort(rank[chosen])
+        ),
         policy=policy,
     )
 
