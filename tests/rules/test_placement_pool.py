@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suanwang.placement.kernels import packing as loops
-from suanwang.placement.packing.counts import WINDOW, Counts
+from suanwang.placement.packing.counts import Counts
 from suanwang.placement.packing.worth import SIZES, worth_of_rests
 from suanwang.placement.pool import OBJECTIVES, Need, Pool, richest_first
 
@@ -185,19 +185,19 @@ def test_prices_of_shares_are_those_of_the_cutting_stock_program() -> None:
     assert worth[300] == pytest.approx(0)
 
 
-def test_a_change_of_work_is_learned_within_a_few_windows() -> None:
+def test_a_change_of_work_is_learned_within_a_few_hundred_jobs() -> None:
     counts, rng = Counts(), np.random.default_rng(3)
     for kind in rng.integers(0, 20, 5000).tolist():
-        assert not (counts.add(kind) and counts.forget())
+        assert not (counts.add(kind, kind % 4) and counts.forget())
     forgot = 0
-    for kind in rng.integers(20, 40, 4 * WINDOW).tolist():
-        forgot += counts.add(kind) and counts.forget()
+    for kind in rng.integers(20, 40, 300).tolist():
+        forgot += counts.add(kind, 4 + kind % 2) and counts.forget()
     assert forgot >= 1
     new = sum(count for kind, count in counts.now.items() if kind >= 20)
-    assert new / sum(counts.now.values()) > 0.8
+    assert new / sum(counts.now.values()) > 0.7
 
 
-def test_the_same_work_is_never_forgotten_by_chance() -> None:
+def test_the_same_work_is_not_forgotten_by_chance() -> None:
     counts, rng = Counts(), np.random.default_rng(4)
-    kinds = rng.zipf(1.7, 20000) % 200
-    assert not any(counts.add(kind) and counts.forget() for kind in kinds.tolist())
+    kinds = (rng.zipf(1.7, 20000) % 200).tolist()
+    assert not any(counts.add(kind, kind % 7) and counts.forget() for kind in kinds)

@@ -164,7 +164,8 @@ class Pool:
     def arrived(self, kind: int, count: int = 1) -> None:
         """Tell that so many jobs of the kind came in, placed or not: what is to come is learned
         from this. Once per job, not at every attempt."""
-        if self._needs[kind].cards and self._demand.arrived(kind, count):
+        need = self._needs[kind]
+        if need.cards and self._demand.arrived(kind, need, count):
             self._outlook = self._demand.look(self._needs)
             self._slots = self._demand.prices(self._free, self.up, self.group)
             self._moved_milli = 0

@@ -19,7 +19,7 @@ from suanwang.placement.packing.need import Need
 from suanwang.placement.packing.worth import worth_of_rests
 from suanwang.placement.terms import WHOLE_CARD
 
-LAST_LOOK = 1000
+LAST_LOOK = 500
 """The outlook is drawn up when as many jobs came in as before since the start, or since the past
 was forgotten; and at the latest after so many."""
 SCARCITY_MAX, SCARCITY_WEIGHT, SCARCITY_STEP = 1.5, 0.5, 0.05
@@ -84,11 +84,11 @@ class Demand:
             np.empty((0, 4), np.int64), np.empty((0, len(capacity)), bool), np.empty(0)
         )
 
-    def arrived(self, kind: int, count: int) -> bool:
+    def arrived(self, kind: int, need: Need, count: int) -> bool:
         """Count jobs with cards. True: it is time to look ahead again."""
         due = False
         for _ in range(count):
-            due = (self._counts.add(kind) and self._is_due()) or due
+            due = (self._counts.add(kind, _sort(need)) and self._is_due()) or due
         return due
 
     def _is_due(self) -> bool:
@@ -212,6 +212,13 @@ class Demand:
             int(priced[:, loops.CARDS].min(initial=NEVER)),
             int(priced[:, loops.MILLI].min(initial=NEVER)),
         )
+
+
+def _sort(need: Need) -> int:
+    """Of what sort a job is: a share of a card by thirds, a whole one, several by how many; and
+    whether it names where it will run."""
+    size = 3 * need.card_milli // WHOLE_CARD if need.cards == 1 else 2 + need.cards.bit_length()
+    return 2 * size + (need.groups is not None)
 
 
 def _several(kinds: Ints, allowed: Flags, demand: Floats) -> Several:
