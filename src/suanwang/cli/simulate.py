@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from suanwang.cli.simulate_hpc import hpc
+from suanwang.cli.simulate_openb import openb
 from suanwang.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from suanwang.placement.simulator.city import City
     from suanwang.placement.simulator.problems import Problems
     from suanwang.placement.simulator.scenario import Scenario
-
-PROTOCOLS = ("hpc", "openb")
-"""The published protocols: each a function of this name in ``simulate_<name>``."""
 
 Policies = Annotated[
     str,
@@ -50,10 +48,8 @@ def register(app: typer.Typer) -> None:
     for command in (city, run, philly, replay):
         group.command()(command)
     group.command("what-if")(what_if)
-    for protocol in PROTOCOLS:
-        name = f"suanwang.cli.simulate_{protocol}"
-        if importlib.util.find_spec(name) is not None:
-            group.command(protocol)(getattr(importlib.import_module(name), protocol))
+    for protocol in (hpc, openb):  # the published ones
+        group.command()(protocol)
     app.add_typer(group, name="simulate")
 
 
@@ -73,10 +69,10 @@ def city(
     from suanwang.placement.simulator.build import scenario_of
 
     needed()
-    problems = _problems(malformed)
+    problems = problems_of(malformed)
     scenario = scenario_of(_city(file, problems), problems, seed=seed)
     simulate_run.compare(
-        scenario, problems, _names(policy), _outputs(seed, days, as_json, csv, html, tongue)
+        scenario, problems, _names(policy), outputs(seed, days, as_json, csv, html, tongue)
     )
 
 
@@ -105,7 +101,7 @@ def run(
     from suanwang.placement.simulator.traces import read_openb_scenario, read_swf_scenario
 
     needed()
-    problems = _problems(malformed)
+    problems = problems_of(malformed)
     lines = simulate_run.lines
     scenario: Scenario
     if format_ == "swf":
@@ -126,7 +122,7 @@ def run(
     if jobs is not None:
         scenario = scenario.with_works(scenario.works[:jobs])
     simulate_run.compare(
-        scenario, problems, _names(policy), _outputs(seed, days, as_json, csv, html, tongue)
+        scenario, problems, _names(policy), outputs(seed, days, as_json, csv, html, tongue)
     )
 
 
@@ -173,7 +169,7 @@ def what_if(
     from suanwang.placement.simulator.build import scenario_of
 
     needed()
-    problems = _problems(malformed)
+    problems = problems_of(malformed)
     before = _city(file, problems)
     after = before
     for path in add_centre or []:
@@ -186,10 +182,10 @@ def what_if(
         raise typer.BadParameter("tell what changes: --add-centre, --fail, --price or --to-policy")
     simulate_run.before_and_after(
         scenario_of(before, problems, seed=seed),
-        scenario_of(after, _problems(malformed), seed=seed),
+        scenario_of(after, problems_of(malformed), seed=seed),
         problems,
         (policy, to_policy or policy),
-        _outputs(seed, days, as_json, csv, html, tongue),
+        outputs(seed, days, as_json, csv, html, tongue),
     )
 
 
@@ -216,7 +212,8 @@ def _names(told: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _problems(malformed: str) -> Problems:
+def problems_of(malformed: str) -> Problems:
+    """Where what is wrong with an input is noted: skipped or refused, as the option says."""
     from suanwang.placement.simulator.problems import OnMalformed, Problems
 
     if malformed not in ("skip", "refuse"):
@@ -241,9 +238,10 @@ def _city(file: Path | None, problems: Problems) -> City:
     return found
 
 
-def _outputs(
+def outputs(
     seed: int, days: float | None, as_json: bool, csv: Path | None, html: Path | None, tongue: str
 ) -> Outputs:
+    """What is wanted of a run. Refuses ``trace_file_unreadable`` before anything is run."""
     from suanwang.cli import language
     from suanwang.cli.simulate_run import Outputs
 

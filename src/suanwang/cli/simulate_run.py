@@ -126,7 +126,7 @@ def played(
     from suanwang.placement.simulator.policies import named
 
     results = []
-    with _bar() as bar:
+    with bar() as shown:
         for label, name, scenario in runs:
             chosen = named(name, scenario, seed=outputs.seed)
             simulation = Simulation(
@@ -137,14 +137,15 @@ def played(
                 seed=outputs.seed,
                 ends_after=None if outputs.days is None else timedelta(days=outputs.days),
             )
-            task = bar.add_task(label, total=max(1, len(scenario.works) + len(scenario.begun)))
+            task = shown.add_task(label, total=max(1, len(scenario.works) + len(scenario.begun)))
             for progress in simulation.run():
-                bar.update(task, completed=progress.ended)
+                shown.update(task, completed=progress.ended)
             results.append((measure(simulation.journal), course(simulation.journal)))
     return results
 
 
-def _bar(counted: str = "{task.completed:,.0f}/{task.total:,.0f}") -> Progress:
+def bar(counted: str = "{task.completed:,.0f}/{task.total:,.0f}") -> Progress:
+    """Progress on the error stream, gone when done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -168,7 +169,7 @@ def _tell(
     else:
         _table(measured, outputs.language)
     if outputs.csv is not None:
-        _written(outputs.csv, outputs, lambda: _write_csv(cast(Path, outputs.csv), measured))
+        written(outputs.csv, outputs, lambda: _write_csv(cast(Path, outputs.csv), measured))
     if outputs.html is not None:
         told = report.page(
             scenario,
@@ -179,11 +180,12 @@ def _tell(
             language=outputs.language,
         )
         path = outputs.html
-        _written(path, outputs, lambda: path.write_text(told, encoding="utf-8"))
+        written(path, outputs, lambda: path.write_text(told, encoding="utf-8"))
     _tell_problems(measured, problems.found, outputs.language)
 
 
-def _written(path: Path, outputs: Outputs, write: Callable[[], object]) -> None:
+def written(path: Path, outputs: Outputs, write: Callable[[], object]) -> None:
+    """Write a file and tell where. Refuses ``trace_file_unreadable``."""
     try:
         write()
     except OSError as wrong:
@@ -244,13 +246,19 @@ def _tell_problems(
     for one in measured:
         if one.not_admitted:
             typer.echo(f"{one.policy}: {one.not_admitted:,} {words['not_admitted']}", err=True)
-    if found:
-        counts = ", ".join(f"{code} {count:,}" for code, count in by_code(found).items())
-        typer.echo(f"{words['left_out']}: {counts}", err=True)
-        for problem in found[:PROBLEMS_TOLD]:
-            typer.echo(f"  {report.told(problem, language)}", err=True)
-        if len(found) > PROBLEMS_TOLD:
-            typer.echo("  …", err=True)
+    tell_left_out(words["left_out"], found, language)
+
+
+def tell_left_out(head: str, found: Sequence[Problem], language: Language) -> None:
+    """Count what was left out by its code, and tell the first of it."""
+    if not found:
+        return
+    counts = ", ".join(f"{code} {count:,}" for code, count in by_code(found).items())
+    typer.echo(f"{head}: {counts}", err=True)
+    for problem in found[:PROBLEMS_TOLD]:
+        typer.echo(f"  {report.told(problem, language)}", err=True)
+    if len(found) > PROBLEMS_TOLD:
+        typer.echo("  …", err=True)
 
 
 def _write_csv(path: Path, measured: Sequence[Measures]) -> None:
@@ -297,12 +305,12 @@ def replayed(path: Path, *, as_json: bool) -> bool:
     from suanwang.placement.simulator.recording import replay as again
 
     steps, different = 0, []
-    with _bar("{task.completed:,.0f}") as bar:
-        task = bar.add_task(path.name, total=None)
+    with bar("{task.completed:,.0f}") as shown:
+        task = shown.add_task(path.name, total=None)
         for _, differences in again(read(lines(path, RECORDED_LINE_MOST)), decide):
             steps += 1
             different += differences
-            bar.update(task, completed=steps)
+            shown.update(task, completed=steps)
     words = WORDS_HERE[language()]
     if as_json:
         found = [

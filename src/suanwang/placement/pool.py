@@ -33,7 +33,7 @@ from suanwang.placement.packing.need import Need
 from suanwang.placement.packing.outlook import Demand
 from suanwang.placement.terms import WHOLE_CARD
 
-__all__ = ["Need", "Pool"]
+__all__ = ["Need", "Pool", "richest_first"]
 
 Objective = Literal["ours", "bestfit"]
 OBJECTIVES: tuple[Objective, ...] = ("ours", "bestfit")
@@ -43,7 +43,7 @@ KEPT_COSTS = 1 << 25
 """So many costs are kept in all; where kinds times machines are more, the oldest kind goes."""
 CACHE = 1 << 14
 """Values kept by the state of a machine."""
-REPRICE = 50
+REPRICE = 100
 """Slots are priced again when a part of one in so many of all cards was taken or given back."""
 
 
@@ -164,7 +164,8 @@ class Pool:
     def arrived(self, kind: int, count: int = 1) -> None:
         """Tell that so many jobs of the kind came in, placed or not: what is to come is learned
         from this. Once per job, not at every attempt."""
-        if self._needs[kind].cards and self._demand.arrived(kind, count):
+        need = self._needs[kind]
+        if need.cards and self._demand.arrived(kind, need, count):
             self._outlook = self._demand.look(self._needs)
             self._slots = self._demand.prices(self._free, self.up, self.group)
             self._moved_milli = 0
@@ -274,3 +275,11 @@ class Pool:
                 np.zeros(blocks, np.int64),
             )
         return kept
+
+
+def richest_first(cores_milli: ArrayLike, cards: ArrayLike, order: ArrayLike) -> NDArray[np.int64]:
+    """Machines as they win ties: most cores to a card first, since others run out of cores while
+    cards are left; among equals as in ``order``, a permutation. By whole sizes, not free room."""
+    rank = np.argsort(np.asarray(order), kind="stable")
+    to_a_card = np.asarray(cores_milli, np.float64) / np.maximum(1, np.asarray(cards))
+    return np.lexsort((rank, -to_a_card)).astype(np.int64)

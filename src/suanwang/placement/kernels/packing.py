@@ -13,15 +13,18 @@ import math
 import numpy as np
 from numba import njit, uint64
 
-loop = njit(cache=True, _nrt=False)
+loop = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
 """Nothing here allocates, and counting references to arrays costs six times the work."""
 
 OUT = 2**31 - 1
 """The cost of a machine without room."""
 CORES, MEMORY, CARDS, MILLI = range(4)
 """Columns of a need."""
-V_WORTH, V_SLOTS, STEP_MILLI = 4.0, 3.0, 200.0
+V_WORTH, V_SLOTS, STEP_MILLI = 8.0, 3.0, 200.0
 """Weights of the parts of the value beside the first, and the step costs are told apart by."""
+ENOUGH = 1.2
+"""So much more than their cores what is free of a machine's cards may ask for before it counts as
+short of cores: jobs with few cores come too."""
 
 
 @loop
@@ -62,8 +65,9 @@ def lasting_value(cores, free, machine, group, outlook):
     """The part of the value that follows from what jobs ask, with so many cores: ``packing``.
 
     ``outlook``: ``kinds`` int64[n, 4] and ``share`` float64[n], of which a group may run those
-    from ``first`` to ``last``, sorted by thousandths asked; ``worth`` float64[1001]; ``scale``: milli-cores a milli-card, size
-    of a job in milli-cards; ``scarcity`` by group. In thousandths of a card.
+    from ``first`` to ``last``, sorted by thousandths asked; ``worth`` float64[1001]; ``scale``:
+    milli-cores a milli-card, size of a job in milli-cards; ``scarcity`` by group. In thousandths
+    of a card.
     """
     kinds, share, worth, scale, first, last, scarcity, _ = outlook
     rests = 0.0
@@ -80,7 +84,7 @@ def lasting_value(cores, free, machine, group, outlook):
             continue
         fair = scale[0] * many * milli
         wanted = (fair * spread + (need - fair)) * rests
-        offered = cores * spread * many * milli
+        offered = ENOUGH * cores * spread * many * milli
         usable += share[j] * (1.0 if wanted <= offered else offered / wanted)
         if many > 1:
             continue
@@ -137,9 +141,8 @@ def value(cores, mark, free, machine, group, salt, fewest, least, outlook, slots
             keys[at, 0] = key
             values[at, 1] = lasting_value(whole, free, machine, group, outlook)
         worthy = values[at, 1]
-        if fewest < free.shape[1]:
-            if cards_with(free, machine, least) >= fewest:
-                worthy += V_SLOTS * price_of_slots(whole, free, machine, group, slots)
+        if fewest < free.shape[1] and cards_with(free, machine, least) >= fewest:
+            worthy += V_SLOTS * price_of_slots(whole, free, machine, group, slots)
     return worthy
 
 
@@ -191,7 +194,7 @@ def cost(
                     fewest, least, outlook, slots, keys, values,
                 )  # fmt: skip
                 free[machine, 2 + card] = rest
-                steps = int(math.floor((now - after - milli) / STEP_MILLI))
+                steps = math.floor((now - after - milli) / STEP_MILLI)
                 if steps < best:
                     best = steps
                     used[0] = card
@@ -207,7 +210,7 @@ def cost(
         )  # fmt: skip
         for nth in range(many):
             free[machine, 2 + used[nth]] += milli
-        best = int(math.floor((now - after - many * milli) / STEP_MILLI))
+        best = math.floor((now - after - many * milli) / STEP_MILLI)
     return best
 
 
@@ -324,7 +327,7 @@ def move(machine, need, free, mark, used, sign):
 
 @loop
 def slots_left(need, allowed, group, free, up):
-    """How many jobs of several cards of a kind the machines of the groups allowed would still hold."""
+    """How many jobs of a kind, of several cards, the groups allowed would still hold."""
     total = 0
     for machine in range(up.size):
         cores = free[machine, CORES]

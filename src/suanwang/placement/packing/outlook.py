@@ -1,7 +1,7 @@
 """What is expected to be asked of the cards, learned from what was asked.
 
-Every job counts once when it comes in; older ones weigh less (``HALF_LIFE``). From the counts an
-*outlook* is drawn up now and then: arrays for the loops of ``kernels.packing``.
+From the counts of what came in (``counts``) an *outlook* is drawn up now and then: arrays for the
+loops of ``kernels.packing``.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from suanwang.placement.kernels import packing as loops
+from suanwang.placement.packing.counts import BATCH, Counts
 from suanwang.placement.packing.need import Need
 from suanwang.placement.packing.worth import worth_of_rests
 from suanwang.placement.terms import WHOLE_CARD
 
-HALF_LIFE = 2000
-"""After so many more jobs with cards, one counts half."""
-FIRST_LOOK, LAST_LOOK = 16, 1000
-"""Jobs after which the outlook is drawn up first, and at the latest again; in between when as many
-came as before."""
+LAST_LOOK = 500
+"""The outlook is drawn up when as many jobs came in as before since the start, or since the past
+was forgotten; and at the latest after so many."""
 SCARCITY_MAX, SCARCITY_WEIGHT, SCARCITY_STEP = 1.5, 0.5, 0.05
 """Of demand that names a group by its capacity: cut off, weighed and told apart so."""
 PRICE_MIDDLE, PRICE_WIDTH, PRICE_STEP = 0.9, 0.1, 0.1
@@ -73,25 +72,32 @@ class Several(NamedTuple):
 
 
 class Demand:
-    """Counts of what came in."""
+    """What came in, and what is expected from it."""
 
     def __init__(self, capacity: Ints) -> None:
         """``capacity`` int64[groups]: milli-cards of each group."""
         self._capacity = capacity
-        self._counts: dict[int, float] = {}
-        self._weight, self._came, self._looked_at = 1.0, 0, 0
+        self._counts = Counts()
+        self._came, self._looked_at = 0, 0
         self._looks = 0
         self.several = Several(
             np.empty((0, 4), np.int64), np.empty((0, len(capacity)), bool), np.empty(0)
         )
 
-    def arrived(self, kind: int, count: int) -> bool:
+    def arrived(self, kind: int, need: Need, count: int) -> bool:
         """Count jobs with cards. True: it is time to look ahead again."""
+        due = False
         for _ in range(count):
-            self._counts[kind] = self._counts.get(kind, 0.0) + self._weight
-            self._weight *= 2 ** (1 / HALF_LIFE)
-        self._came += count
-        wait = min(LAST_LOOK, max(FIRST_LOOK, self._looked_at))
+            due = (self._counts.add(kind, _sort(need)) and self._is_due()) or due
+        return due
+
+    def _is_due(self) -> bool:
+        """After a batch was counted."""
+        self._came += BATCH
+        if self._counts.forget():
+            self._came = self._looked_at = 0
+            return True
+        wait = min(LAST_LOOK, self._looked_at)
         return self._came - self._looked_at >= wait
 
     def nothing(self) -> Outlook:
@@ -112,7 +118,6 @@ class Demand:
     def look(self, needs: Sequence[Need]) -> Outlook:
         """Draw up the outlook from what came in so far; slots have no price yet."""
         self._looked_at = self._came
-        self._forget_scale()
         kinds, share, allowed = self._expected(needs)
         cards_milli = kinds[:, loops.CARDS] * kinds[:, loops.MILLI]
         worth = worth_of_rests(kinds[:, loops.MILLI], share * kinds[:, loops.CARDS])
@@ -126,16 +131,10 @@ class Demand:
         self.several = _several(kinds, allowed, share / (share @ cards_milli))
         return self._by_group(kinds, share, allowed, worth, scale, scarcity)
 
-    def _forget_scale(self) -> None:
-        """Keep the growing weights within what a float holds."""
-        if self._weight > 1e100:
-            self._counts = {k: n / self._weight for k, n in self._counts.items()}
-            self._weight = 1.0
-
     def _expected(self, needs: Sequence[Need]) -> tuple[Ints, Floats, Flags]:
         """Distinct needs but for memory; how often each; which groups each may run in."""
         together: dict[Need, float] = {}
-        for kind, count in self._counts.items():
+        for kind, count in self._counts.now.items():
             need = needs[kind]._replace(memory_mib=0)
             together[need] = together.get(need, 0.0) + count
         found = sorted(together, key=lambda need: (need.card_milli, *need[:3], need.groups or ()))
@@ -215,9 +214,16 @@ class Demand:
         )
 
 
+def _sort(need: Need) -> int:
+    """Of what sort a job is: a share of a card by thirds, a whole one, several by how many; and
+    whether it names where it will run."""
+    size = 3 * need.card_milli // WHOLE_CARD if need.cards == 1 else 2 + need.cards.bit_length()
+    return 2 * size + (need.groups is not None)
+
+
 def _several(kinds: Ints, allowed: Flags, demand: Floats) -> Several:
     rows = np.flatnonzero(kinds[:, loops.CARDS] > 1)
-    above = [demand[_as_demanding(kinds, allowed, row)].sum() for row in rows]
+    above = [demand[_as_demanding(kinds, allowed, row)].sum() for row in rows.tolist()]
     return Several(kinds[rows], allowed[rows], np.array(above, np.float64))
 
 
@@ -225,7 +231,8 @@ def _as_demanding(kinds: Ints, allowed: Flags, row: int) -> Flags:
     """Which kinds ask at least as much and may run nowhere this one may not."""
     parts = (loops.CORES, loops.CARDS, loops.MILLI)
     more = np.logical_and.reduce([kinds[:, part] >= kinds[row, part] for part in parts])
-    return more & ~(allowed & ~allowed[row]).any(axis=1)
+    found: Flags = more & ~(allowed & ~allowed[row]).any(axis=1)
+    return found
 
 
 def _chance(wanted: float, left: int) -> float:

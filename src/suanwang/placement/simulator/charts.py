@@ -34,8 +34,9 @@ def lines(
     up_to: float | None = None,
     told: Callable[[float], str] = number,
     logarithmic: bool = False,
+    step: float | None = None,
 ) -> str:
-    """Lines over a common axis of hours; ``logarithmic``: of log10(1 + x)."""
+    """Lines over a common axis of hours, or in steps told; ``logarithmic``: of log10(1 + x)."""
     most_x = max((x for _, points in series for x, _ in points), default=0) or 1
     most_y = up_to or round_up(max((y for _, points in series for _, y in points), default=0)) or 1
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -48,14 +49,14 @@ def lines(
         return TOP + tall * (1 - min(1.0, y / most_y))
 
     drawn = [_open(title, HEIGHT)]
-    for step in range(5):
-        value = most_y * step / 4
+    for quarter in range(5):
+        value = most_y * quarter / 4
         y = y_of(value)
         drawn.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         drawn.append(f'<text class="tick end" x="{LEFT - 6}" y="{y + 4:.1f}">{told(value)}</text>')
-    ticks = _log_ticks(most_x) if logarithmic else _hour_ticks(most_x)
+    ticks = _log_ticks(most_x) if logarithmic else _ticks(most_x, step)
     for value in ticks:
         anchor = "end" if value == most_x else "middle"
         drawn.append(
@@ -75,9 +76,9 @@ def lines(
     return "".join([*drawn, "</svg>"])
 
 
-def _hour_ticks(most: float) -> list[float]:
-    """Steps people count hours in; six or fewer."""
-    step = next((hours for hours in HOUR_STEPS if most / hours <= 6), most / 6)
+def _ticks(most: float, step: float | None) -> list[float]:
+    """Else in steps people count hours in; six or fewer."""
+    step = step or next((hours for hours in HOUR_STEPS if most / hours <= 6), most / 6)
     return [step * place for place in range(int(most / step + 1e-9) + 1)]
 
 
