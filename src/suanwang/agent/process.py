@@ -176,6 +176,7 @@ class Agent:
                     "engine": facts.engine,
                     "version": __version__,
                     "isolation": facts.isolation,
+                    "gangs": facts.gangs,
                 }
             )
         except (PlatformUnavailable, PlatformRefused) as error:

@@ -47,6 +47,8 @@ class ReportIn(In):
     engine: str = Field(max_length=20)
     version: str = Field("", max_length=40)
     isolation: str = Field("", max_length=60)
+    gangs: bool = False
+    """Whether the engine starts jobs of several nodes."""
 
 
 class TimeOut(Schema):
@@ -64,6 +66,10 @@ class LeaseOut(Schema):
     job_id: UUID
     spec: dict[str, Any]
     node: str
+    """The first of its nodes."""
+    nodes: list[str]
+    cards: list[list[int]]
+    """Which cards on each node; empty without cards."""
     expires_at: datetime
 
 
@@ -131,6 +137,7 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
         engine=payload.engine,
         version=payload.version,
         isolation=payload.isolation,
+        gangs=payload.gangs,
         at=at,
     )
     bells.ring(bells.QUEUE)

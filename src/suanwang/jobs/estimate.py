@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +11,8 @@ from uuid import UUID
 from suanwang.core.errors import Refused
 from suanwang.core.jobspec import JobSpec
 from suanwang.core.money import Fen
+from suanwang.jobs.snapshot import cards, links, sites
+from suanwang.jobs.wishes import excluded_by
 from suanwang.people.scope import Viewer
 from suanwang.people.services import require
 from suanwang.registry import queries as registry
@@ -45,6 +47,8 @@ class CentreOption:
     model: str | None
     """Of the cards there; None for a job without cards."""
     fits: bool
+    excluded: str | None
+    """The wish that keeps the job from there, by its field; None: it will do."""
     online: bool
     lines: tuple[Line, ...]
     missing_prices: tuple[str, ...]
@@ -54,8 +58,8 @@ class CentreOption:
 
     @property
     def acceptable(self) -> bool:
-        """Whether the job may be sent there: it fits, and every meter has a price."""
-        return self.fits and not self.missing_prices
+        """Whether the job may be sent there: it fits, as wished, and every meter has a price."""
+        return self.fits and self.excluded is None and not self.missing_prices
 
     @property
     def price_until(self) -> datetime | None:
@@ -90,7 +94,8 @@ def estimate(spec: JobSpec, *, viewer: Viewer, at: datetime) -> Estimate:
     uses, at most its walltime.
 
     Refuses ``permission_missing``, ``centre_unknown``, ``accelerator_unknown``,
-    ``job_fits_nowhere`` (with what would fit) and ``job_without_price``.
+    ``job_fits_nowhere`` (with what would fit), ``job_needs_gangs``, ``job_excluded_everywhere``
+    (with the wish) and ``job_without_price``.
     """
     require(viewer, "prices.read")
     return price(spec, at=at)
@@ -102,8 +107,11 @@ def price(spec: JobSpec, *, at: datetime) -> Estimate:
     options = _options(spec, shapes, at)
     if not any(option.fits for option in options):
         raise _fits_nowhere(spec, shapes)
+    able = [option for option in options if option.fits and option.excluded is None]
+    if not able:
+        raise _unwished(spec, options)
     if not any(option.acceptable for option in options):
-        missing = {meter for o in options if o.fits for meter in o.missing_prices}
+        missing = {meter for o in able for meter in o.missing_prices}
         raise Refused("job_without_price", meters=", ".join(sorted(missing)))
     options.sort(key=lambda o: (not o.acceptable, o.amount_fen, o.centre.code, o.model or ""))
     return Estimate(tuple(options))
@@ -120,8 +128,9 @@ def _shapes(spec: JobSpec) -> list[Shape]:
 
 
 def fits(spec: JobSpec, shape: Shape) -> bool:
-    """Whether an empty node of this shape could run the job."""
-    enough = spec.cores <= shape.cores and spec.memory_mib <= shape.memory_mib
+    """Whether an empty node of this shape could run the job, or one of its nodes."""
+    cores, memory_mib, _ = spec.per_node
+    enough = cores <= shape.cores and memory_mib <= shape.memory_mib
     return enough and _has_cards(spec, shape)
 
 
@@ -129,7 +138,12 @@ def _has_cards(spec: JobSpec, shape: Shape) -> bool:
     if spec.accelerators == 0:
         return True
     right = spec.accelerator_model in (None, shape.model)
-    return right and spec.accelerators <= shape.accelerators
+    return right and spec.per_node[2] <= shape.accelerators
+
+
+def _enough(spec: JobSpec, shapes: Sequence[Shape]) -> bool:
+    """Whether there are as many such nodes as the job asks for."""
+    return sum(shape.nodes for shape in shapes if fits(spec, shape)) >= spec.nodes
 
 
 def _options(spec: JobSpec, shapes: Sequence[Shape], at: datetime) -> list[CentreOption]:
@@ -141,21 +155,30 @@ def _options(spec: JobSpec, shapes: Sequence[Shape], at: datetime) -> list[Centr
     prices: dict[tuple[UUID, str, str | None], list[Price]] = defaultdict(list)
     for row in registry.prices_between(at, horizon):
         prices[row.centre_id, row.meter, row.accelerator_model_id].append(row)
-    online = registry.online_clusters(at)
+    online, site, card, way = registry.online_clusters(at), sites(at), cards(), links()
     found = []
     for (cluster_id, model), members in groups.items():
         cluster = clusters[cluster_id]
+        excluded = excluded_by(
+            spec, site[cluster.centre_id], card.get(model) if model else None, way
+        )
+        if spec.nodes > 1 and not cluster.gangs:
+            excluded = "nodes"
         lines, missing, hold = _lines(spec, cluster.centre_id, model, prices, at)
+        amount = sum(line.amount_fen for line in lines)
+        if excluded is None and spec.price_max_fen is not None and amount > spec.price_max_fen:
+            excluded = "price_max_fen"
         found.append(
             CentreOption(
                 centre=cluster.centre,
                 cluster=cluster,
                 model=model,
-                fits=any(fits(spec, shape) for shape in members),
+                fits=_enough(spec, members),
+                excluded=excluded,
                 online=cluster_id in online,
                 lines=tuple(lines),
                 missing_prices=tuple(missing),
-                amount_fen=sum(line.amount_fen for line in lines),
+                amount_fen=amount,
                 hold_fen=hold,
             )
         )
@@ -196,6 +219,15 @@ def _lines(
 def _valid(price: Price, at: datetime) -> bool:
     upper = price.validity.upper
     return bool(price.validity.lower <= at and (upper is None or at < upper))
+
+
+def _unwished(spec: JobSpec, options: Sequence[CentreOption]) -> Refused:
+    """Which wish keeps the job from the last places it would fit: the one most of them miss."""
+    wishes = Counter(option.excluded for option in options if option.fits and option.excluded)
+    [(wish, _)] = wishes.most_common(1)
+    if wish == "nodes":
+        return Refused("job_needs_gangs", nodes=spec.nodes)
+    return Refused("job_excluded_everywhere", wish=wish)
 
 
 def _fits_nowhere(spec: JobSpec, shapes: Sequence[Shape]) -> Refused:

@@ -7,27 +7,49 @@ again under the node's lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Count
 
 from suanwang.jobs import bells, effects
+from suanwang.jobs.asks import ask_of, room_of
+from suanwang.jobs.floor import Floor
 from suanwang.jobs.models import Attempt, Job, JobEvent
 from suanwang.jobs.rules import LEASE_UNTAKEN, after
 from suanwang.jobs.services.reports import lose
-from suanwang.jobs.snapshot import ask_of, room_of, take_snapshot, used_by_node
+from suanwang.jobs.shares import policy, usage
+from suanwang.jobs.snapshot import local, take_snapshot
 from suanwang.jobs.story import state_of
-from suanwang.placement import Placement, Room, Wait, decide
-from suanwang.registry.models import Node
+from suanwang.placement import Ask, Decisions, Placement, Policy, Snapshot, Wait, decide
+from suanwang.registry import queries as registry
 
 QUEUE_LOOKED_AT = 2_000
 """How many of the oldest queued jobs one step decides on."""
+_USAGE_KEPT = timedelta(seconds=60)
 _START_MOVED = timedelta(minutes=2)
 
 
-def dispatch_once(at: datetime) -> int:
+@dataclass
+class Memory:
+    """What one dispatcher keeps from step to step."""
+
+    usage: dict[str, float] = field(default_factory=dict)
+    usage_at: datetime | None = None
+    recorder: Callable[[Snapshot, Sequence[Ask], datetime, Policy, Decisions], None] | None = None
+
+    def used(self, at: datetime) -> dict[str, float]:
+        """Past use moves slowly, and steps are many: worked out at most once a minute."""
+        if self.usage_at is None or not timedelta(0) <= at - self.usage_at < _USAGE_KEPT:
+            self.usage, self.usage_at = usage(at), at
+        return self.usage
+
+
+def dispatch_once(at: datetime, memory: Memory | None = None) -> int:
     """Place what can start now and tell the rest why they wait; how many were placed.
 
     1. read the queue; 2. take a snapshot; 3. decide; 4. admit in one transaction; 5. write down
@@ -38,10 +60,28 @@ def dispatch_once(at: datetime) -> int:
     )
     if not queue:
         return 0
-    decisions = decide(take_snapshot(at), [ask_of(job) for job in queue], at)
+    memory = memory or Memory()
+    asks, now, rules = _asks(queue), local(at), policy()
+    after = {one for ask in asks for one in ask.after}
+    snapshot = take_snapshot(at, after=after, usage=memory.used(at))
+    decisions = decide(snapshot, asks, now, rules)
+    if memory.recorder is not None:
+        memory.recorder(snapshot, asks, now, rules, decisions)
     admitted = _admit(decisions.placements, at) if decisions.placements else 0
     _explain({job.pk: job for job in queue}, decisions.waits, at)
     return admitted
+
+
+def _asks(queue: Sequence[Job]) -> list[Ask]:
+    gangs = registry.gang_centres() if any(job.nodes > 1 for job in queue) else frozenset()
+    before = _attempts_before(queue)
+    return [ask_of(job, attempt=before.get(job.pk, 0) + 1, gang_centres=gangs) for job in queue]
+
+
+def _attempts_before(jobs: Sequence[Job]) -> dict[UUID, int]:
+    """How often each of some jobs was leased before; jobs never leased are left out."""
+    rows = Attempt.objects.filter(job__in=[job.pk for job in jobs]).values_list("job_id")
+    return dict(rows.annotate(Count("id")).order_by())
 
 
 @transaction.atomic
@@ -53,34 +93,31 @@ def _admit(placements: Sequence[Placement], at: datetime) -> int:
         .filter(pk__in=by_job, state=Job.State.QUEUED)
         .order_by("submitted_at", "id")
     )
-    wanted = sorted({by_job[job.pk].machine.id for job in jobs})
-    nodes = {
-        node.pk: node
-        for node in Node.objects.select_for_update(no_key=True)
-        .filter(pk__in=wanted, up=True)
-        .order_by("id")
-    }
-    used = used_by_node(wanted)
-    numbers = {job.pk: job.attempts.count() + 1 for job in jobs} if jobs else {}
+    if not jobs:
+        return 0
+    floor = Floor(sorted({each.id for job in jobs for each in by_job[job.pk].machines}))
+    before = _attempts_before(jobs)
     attempts, events, placed = [], [], []
     for job in jobs:
         placement = by_job[job.pk]
-        node = nodes.get(placement.machine.id)
-        if node is None:
+        chosen = [machine.id for machine in placement.machines]
+        if len(chosen) != job.nodes or len({m.cluster_id for m in placement.machines}) > 1:
+            continue  # all of a job's nodes are leased to one agent, or none
+        cards = floor.take(chosen, room_of(job), placement.cards)
+        if cards is None:
             continue
-        held = used[node.pk].plus(room_of(job))
-        if not held.fits(Room(node.cores * 1000, node.memory_mib, node.accelerators)):
-            continue
-        used[node.pk] = held
+        node = floor.nodes[chosen[0]]
         job.state = after(state_of(job), "place")
         job.cluster_id = node.cluster_id
         job.reason = _as_json(placement)
         attempts.append(
             Attempt(
                 job=job,
-                number=numbers[job.pk],
+                number=before.get(job.pk, 0) + 1,
                 cluster_id=node.cluster_id,
                 node=node,
+                nodes_more=chosen[1:],
+                cards=cards,
                 leased_at=at,
                 expires_at=at + LEASE_UNTAKEN,
             )
@@ -98,7 +135,20 @@ def _admit(placements: Sequence[Placement], at: datetime) -> int:
 
 
 def _as_json(decided: Placement | Wait) -> dict[str, Any]:
-    return {"code": decided.reason.code, "facts": dict(decided.reason.facts)}
+    found: dict[str, Any] = {
+        "code": decided.reason.code,
+        "facts": dict(decided.reason.facts),
+    }
+    if isinstance(decided, Wait):
+        if decided.starts_at is not None:
+            found["starts_at"] = decided.starts_at.isoformat(timespec="minutes")
+        if decided.starts_by is not None:
+            found["starts_by"] = decided.starts_by.isoformat(timespec="minutes")
+        if decided.helps:
+            found["helps"] = [
+                {"code": help_.code, "facts": dict(help_.facts)} for help_ in decided.helps[:3]
+            ]
+    return found
 
 
 @transaction.atomic

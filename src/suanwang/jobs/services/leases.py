@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from suanwang.jobs.models import Attempt, Job
 from suanwang.jobs.rules import LEASE_RENEWED
-from suanwang.registry.models import SiteAgent
+from suanwang.registry.models import Node, SiteAgent
 
 _RENEWED_EVERY = timedelta(seconds=60)
 
@@ -26,7 +26,11 @@ class Lease:
     job_id: UUID
     spec: dict[str, Any]
     node: str
+    """The first of its nodes."""
     expires_at: datetime
+    nodes: list[str] = field(default_factory=list)
+    cards: list[list[int]] = field(default_factory=list)
+    """Which cards on each node; empty without cards."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
         .select_related("job", "node")
         .order_by("leased_at", "id")
     )
+    names = _names_of_others(live)
     renew, taken = [], []
     for attempt in live:
         named = attempt.pk in running
@@ -69,6 +74,8 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
                     attempt.job.spec,
                     attempt.node.name,
                     attempt.expires_at,
+                    [attempt.node.name, *(names[node] for node in attempt.nodes_more)],
+                    attempt.cards,
                 )
             )
         if named and attempt.expires_at < at + LEASE_RENEWED - _RENEWED_EVERY:
@@ -93,3 +100,9 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     )
     orders.cancel.extend(sorted(set(running) - known - ended))
     return orders
+
+
+def _names_of_others(live: Iterable[Attempt]) -> dict[int, str]:
+    """The names of the further nodes of jobs of several nodes."""
+    others = {node for attempt in live for node in attempt.nodes_more}
+    return dict(Node.objects.filter(pk__in=others).values_list("id", "name")) if others else {}

@@ -16,6 +16,7 @@ from suanwang.jobs import bells
 from suanwang.jobs.estimate import price
 from suanwang.jobs.models import Job, JobEvent, JobFile
 from suanwang.jobs.rules import FILES_BYTES_MAX
+from suanwang.jobs.wishes import check_wishes
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
 from suanwang.ledger.rules import Ledger, TransferResult, TransferSpec
@@ -32,8 +33,8 @@ def submit(
     """Queue a job and hold what it can cost at most. Nothing starts without its hold.
 
     Refuses ``permission_missing``, ``organisation_not_active``, ``file_missing``,
-    ``file_unexpected``, ``file_damaged``, ``files_too_large``, ``budget_exceeded`` and what
-    ``estimate`` refuses; then nothing has changed.
+    ``file_unexpected``, ``file_damaged``, ``files_too_large``, ``budget_exceeded``, what
+    ``estimate`` and ``check_wishes`` refuse; then nothing has changed.
     """
     require(actor, "jobs.submit")
     if actor.person is None or actor.organisation_id is None:
@@ -41,15 +42,18 @@ def submit(
     contents = check_files(spec.files_in, files or {})
     estimated = price(spec, at=at)
     organisation = Organisation.objects.get(pk=actor.organisation_id)
+    check_wishes(spec, organisation, at=at)
     job = Job.objects.create(
         organisation=organisation,
         submitted_by=actor.person,
         name=spec.name,
-        spec=spec.model_dump(mode="json"),
+        spec=spec.as_stored(),
         cores=spec.cores,
         memory_mib=spec.memory_mib,
         accelerators=spec.accelerators,
         accelerator_model=spec.accelerator_model or "",
+        nodes=spec.nodes,
+        card_milli=spec.card_milli,
         walltime_seconds=spec.walltime_seconds,
         reason={"code": "job_submitted", "facts": {}},
         estimate_fen=estimated.hold_fen,
