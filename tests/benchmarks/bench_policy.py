@@ -1,6 +1,9 @@
-"""How fast the policy engine is on one core, beside plain NumPy.
+"""How fast the policy engine is on one core, beside plain NumPy and, where it is there, OpenFisca.
 
     PYTHONPATH=src python -m tests.benchmarks.bench_policy [--rows 1000000] [--json]
+
+OpenFisca is under the AGPL and no part of this project. To measure beside it, make a virtual
+environment elsewhere, ``pip install openfisca-core z3-solver`` into it, run this with its Python.
 
 CPU time of this process, best of several rounds: other work on the machine does not count. The
 goals are those the engine was built to; the exit status is 1 when one is missed.
@@ -16,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +106,40 @@ def measure(rows: int) -> list[Measured]:
     ]
 
 
+def beside_openfisca(rows: int) -> list[Measured]:
+    """The bare arithmetic of the voucher rule in OpenFisca, built and calculated; nothing without
+    it. Also how far its 32-bit floats are off."""
+    if find_spec("openfisca_core") is None:
+        return []
+    from tests.benchmarks.openfisca_rule import Rule
+
+    rng = np.random.default_rng(1)
+    fee = rng.integers(0, 400_000_000, rows)
+    used, left = rng.integers(0, 100_000_000, rows), rng.integers(0, 100_000_000, rows)
+    rule = Rule()
+    exact = plain_numpy(fee, used, left)
+    wrong = int((np.abs(rule.award(fee, used, left) - exact) > 1).sum())
+    return [
+        Measured(
+            f"its bare arithmetic in OpenFisca, {rows:,} units, {wrong:,} off by more than a fen",
+            best(lambda: rule.award(fee, used, left), 5),
+            None,
+        ),
+        Measured(
+            "one unit in OpenFisca",
+            best(lambda: rule.award(fee[:1], used[:1], left[:1]), 5, 100),
+            None,
+        ),
+    ]
+
+
 def main() -> int:
     """Measure and print; 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    found = measure(asked.rows)
+    found = [*measure(asked.rows), *beside_openfisca(asked.rows)]
     if asked.json:
         print(json.dumps([asdict(one) for one in found], indent=1))
     else:

@@ -232,7 +232,11 @@ def get_a_voucher(at: Visitor, company: str) -> str:
 def claim(at: Visitor, company: str, voucher: str) -> None:
     """Filled in from metering; reviewed, ordered, receipted by different people."""
     at.sign_in(company)
-    at.go(f"{voucher}/claim")
+    at.go("/benefits")
+    at.shot("benefits")
+    at.page.locator(f"a[href='{voucher}/claim']").click()
+    at.page.wait_for_load_state()
+    assert at.path == f"{voucher}/claim"
     at.page.locator("details.why > summary").first.click()
     at.shot("claim-prefilled")
     at.page.locator("button[name='file']").click()

@@ -177,5 +177,6 @@ def test_places_outside_the_policy_have_no_split(package: policy.Package) -> Non
 def test_the_policy_reaches_the_city_and_twenty_two_units(package: policy.Package) -> None:
     units = [row for row in package.divisions.values() if row.in_scope and row.kind != "city"]
     assert len(units) == 22
-    confirmed = {row.code for row in units if row.funding and row.funding.status == "confirmed"}
+    rules = {row.code: row.funding_on(DAY) for row in units}
+    confirmed = {code for code, rule in rules.items() if rule and rule.status == "confirmed"}
     assert confirmed == {"130602", "130606", "130607", "130608", "130609"}

@@ -26,6 +26,6 @@ def test_slips_of_every_kind_are_made() -> None:
     kinds = Counter(mutant.kind for mutant in mutants(BAODING))
     assert kinds.keys() == {
         "rule", "condition dropped", "cap dropped", "figure", "table", "date", "set", "switch",
-        "choice", "share", "scope", "funding",
+        "choice", "share", "scope", "funding", "settlement", "stage dropped",
     }  # fmt: skip
     assert kinds.total() > 350

@@ -85,3 +85,26 @@ def test_the_published_package_is_the_package() -> None:
     assert again.content_hash == BAODING.content_hash
     assert publish(again) == publish(BAODING)
     assert json.loads(publish_text(BAODING))["format"] == "suanwang-policy/1"
+
+
+def test_what_follows_a_decision_is_printed_in_both_languages() -> None:
+    english = print_measure(BAODING, "5c", "en", DAY).terms
+    assert english[0] == (
+        "The money comes from the city's vouchers of a year, at most ¥10,000,000.00 a year; when "
+        "it runs dry, who had complete papers first is served first; what a year leaves lapses."
+    )
+    assert english[1].startswith("The user pays the provider the whole price")
+    assert "for 3 years nothing is granted" in english[-2]
+    chinese = print_measure(BAODING, "9a", "zh", DAY).terms
+    assert "付款前须经：专家评审，由市工信局负责、名单公示，由市工信局负责（5天）。" in chinese
+
+
+@pytest.mark.parametrize("folder", policy.packages(ROOT), ids=lambda folder: folder.name)
+def test_every_measure_of_every_package_prints_its_terms(folder: Path) -> None:
+    package = policy.load(folder)
+    for name, measure in package.measures.items():
+        tongues: tuple[Language, ...] = ("zh", "en")
+        for tongue in tongues:
+            terms = print_measure(package, name, tongue, package.valid_from).terms
+            assert bool(terms) == bool(measure.settlement or measure.pool), name
+            assert all(not set("{}") & set(line) for line in terms)

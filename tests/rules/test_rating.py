@@ -16,7 +16,6 @@ from suanwang.metering.rules import (
     Unpriced,
     billed,
     doubt,
-    fee_inside,
     rate,
 )
 
@@ -104,15 +103,3 @@ def test_a_record_that_cannot_be_true_is_doubted_by_name():
     assert of(starts=T0 - HOUR) == "usage_before_lease"
     assert of(now=T0) == "usage_in_the_future"
     assert of(2, ends=T0 + timedelta(seconds=1, milliseconds=1)) is None, "a begun second counts"
-
-
-def test_a_fee_is_split_at_the_edge_of_a_validity_by_metered_time():
-    def inside(valid_from: datetime, valid_until: datetime) -> int:
-        return fee_inside(
-            1001, starts=T0, ends=T0 + HOUR, valid_from=valid_from, valid_until=valid_until
-        )
-
-    assert inside(T0, T0 + HOUR) == 1001
-    assert inside(T0 + HOUR / 2, T0 + 2 * HOUR) == 500
-    assert inside(T0 - HOUR, T0 + HOUR / 4) == 250
-    assert inside(T0 + HOUR, T0 + 2 * HOUR) == 0

@@ -133,6 +133,7 @@ READ_ONLY = frozenset(
         "overview",
         "inbox",
         "budget",
+        "benefits",
         "job",
         "job-live",
         "job-file",

@@ -17,7 +17,7 @@ import typer
 from suanwang.core.errors import SuanwangError
 from suanwang.core.refusals import Language, explain
 
-TOPICS = ("city", "test", "story", "audit", "jobs", "policy", "agent")
+TOPICS = ("city", "test", "story", "audit", "jobs", "policy", "simulate", "agent")
 
 
 def application() -> typer.Typer:

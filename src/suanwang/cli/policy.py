@@ -129,6 +129,8 @@ def print_(
             table.add_row(row.asked, row.holds, row.article)
         table.add_row("→", printed.outcome, "")
         console.print(table)
+        for line in printed.terms:
+            console.print(f"  {line}", highlight=False, markup=False)
 
 
 def prove(

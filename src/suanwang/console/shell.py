@@ -78,6 +78,7 @@ NAVIGATION: Final = (
     Affair(
         _("Support"),
         (
+            Entry("/benefits", _("Benefits for you"), ("vouchers.read",), roles=_CONSUMERS),
             Entry("/applications", _("Applications"), ("applications.read",),
                   waits=waiting.applications),
             Entry("/vouchers", _("Vouchers"), ("vouchers.read",)),

@@ -8,6 +8,7 @@ from suanwang.console import static_files
 from suanwang.console.views import (
     account,
     audit,
+    benefits,
     calculator,
     claims,
     desk,
@@ -86,6 +87,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vouchers", support.vouchers, name="vouchers"),
     path("vouchers/<uuid:voucher_id>", support.voucher, name="voucher"),
     path("vouchers/<uuid:voucher_id>/claim", claims.new, name="claim-new"),
+    path("benefits", benefits.benefits, name="benefits"),
     path("claims", claims.claims, name="claims"),
     path("claims/<uuid:claim_id>", claims.claim, name="claim"),
     path("claims/<uuid:claim_id>/review", claims.review, name="claim-review"),

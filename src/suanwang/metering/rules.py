@@ -170,26 +170,6 @@ def doubt(
     return None
 
 
-def fee_inside(
-    amount_fen: Fen,
-    *,
-    starts: datetime,
-    ends: datetime,
-    valid_from: datetime,
-    valid_until: datetime,
-) -> Fen:
-    """The part of a fee that was used inside a validity, split by metered time, rounded down.
-
-    ``valid_until`` is exclusive. Decision A3.
-    """
-    if ends <= starts:
-        return amount_fen if valid_from <= starts < valid_until else 0
-    inside = min(ends, valid_until) - max(starts, valid_from)
-    if inside <= timedelta(0):
-        return 0
-    return round_fen(amount_fen * Fraction(inside // _TICK, (ends - starts) // _TICK), "down")
-
-
 def city_day(moment: datetime) -> date:
     """The calendar day of a moment in the city."""
     return moment.astimezone(CITY_ZONE).date()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 from suanwang.policy.build_measures import read_measure
 from suanwang.policy.build_parameters import read_fact, read_series
+from suanwang.policy.build_terms import read_divisions, read_levels, read_pools, read_recovery
 from suanwang.policy.language.types import Type
 from suanwang.policy.package import Package
-from suanwang.policy.parts import ROUNDING, DivisionRow, Fact, FundingRule, Measure, Series, Version
+from suanwang.policy.parts import ROUNDING, DivisionRow, Fact, Measure, Series, Version
 from suanwang.policy.promises import read_promises
 from suanwang.policy.reader import Mistakes, Path, Reader
 
@@ -29,30 +31,39 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
     if not isinstance(policy.value, dict):
         mistakes.note(("policy",), "policy_entry_missing", entry="policy.yaml")
     facts = _facts(Reader(document.get("facts"), ("facts",), mistakes))
-    divisions = _divisions(Reader(document.get("divisions"), ("divisions",), mistakes))
+    levels, divisions = _divisions(Reader(document.get("divisions"), ("divisions",), mistakes))
     groups = Reader(document.get("parameters"), ("parameters",), mistakes)
     parameters: dict[str, Series] = {IN_SCOPE: _in_scope(divisions)}
     for group, entries in groups.entries():
         for name, entry in entries.entries():
             parameters[f"{group}.{name}"] = read_series(f"{group}.{name}", entry, facts)
-    measures = _measures(document, mistakes, facts, parameters)
+    texts = _measures(document, mistakes, facts, parameters)
+    measures = {name: versions[-1] for name, versions in texts.items()}
     content = {part: document[part] for part in CONTENT if part in document}
     package = Package(
         name=policy.at("name").text(),
         title=policy.at("title").words(),
-        document_number=number.text() if (number := policy.maybe("document_number")) else "",
+        document_number=_named(policy, "document_number"),
         issuer=policy.at("issuer").words(),
         first_day=policy.at("first_day").text(),
         last_day=policy.at("last_day").text(),
-        tail_days=tail.text() if (tail := policy.maybe("tail_days")) else "",
+        tail_days=_named(policy, "tail_days"),
+        payment_tail_days=_named(policy, "payment_tail_days"),
+        straddling=_named(policy, "straddling"),
         units={name: words.words() for name, words in policy.at("units").entries()},
         articles={name: words.words() for name, words in policy.at("articles").entries()},
         facts=facts,
         parameters=parameters,
         measures=measures,
+        amendments={name: each for name, each in texts.items() if _changes(each)},
+        instruments={name: words.words() for name, words in policy.named("instruments")},
+        pools=read_pools(policy, parameters, facts),
+        recovery=read_recovery(policy, parameters),
+        superseded_by=_named(policy, "superseded_by"),
+        levels=levels,
         divisions=divisions,
         promises=read_promises(
-            Reader(document.get("promises"), ("promises",), mistakes), measures, facts, parameters
+            Reader(document.get("promises"), ("promises",), mistakes), texts, facts, parameters
         ),
         governed_by=tuple(name.text() for name in policy.some("governed_by")),
         content=content,
@@ -65,6 +76,7 @@ def read_package(document: Mapping[str, Any], mistakes: Mistakes) -> Package:
     for part in content:
         _check_articles(content[part], package, mistakes, (part,))
     _check_units(package, mistakes)
+    _check_terms(package, mistakes)
     _check_rounding(package, mistakes)
     return package
 
@@ -73,6 +85,12 @@ def hash_of(content: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of a package's content."""
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(reader: Reader, key: str) -> str:
+    """A text that may be left out."""
+    part = reader.maybe(key)
+    return part.text() if part else ""
 
 
 def _facts(reader: Reader) -> dict[str, Fact]:
@@ -91,57 +109,49 @@ def _measures(
     mistakes: Mistakes,
     facts: Mapping[str, Fact],
     parameters: Mapping[str, Series],
-) -> dict[str, Measure]:
+) -> dict[str, tuple[Measure, ...]]:
+    """Every text of every measure; an amended one has several, each from its day on."""
     fact_types: dict[str, Type] = {name: fact.type for name, fact in facts.items()}
     parameter_types = {name: series.type for name, series in parameters.items()}
     shared = Reader(document.get("conditions"), ("conditions",), mistakes)
-    measures: dict[str, Measure] = {}
+    texts: dict[str, tuple[Measure, ...]] = {}
     for _, entry in Reader(document.get("measures"), ("measures",), mistakes).entries():
         measure = read_measure(entry, fact_types, parameter_types, shared)
-        if measure.name in measures:
+        earlier = texts.get(measure.name, ())
+        if any(measure.since == other.since for other in earlier):
             entry.wrong("policy_entry_twice", entry=measure.name)
-        measures[measure.name] = measure
-    return measures
+        versions = sorted((*earlier, measure), key=lambda text: text.since)
+        texts[measure.name] = tuple(versions)
+    return {name: _followed(versions) for name, versions in texts.items()}
 
 
-def _divisions(reader: Reader) -> dict[str, DivisionRow]:
+def _followed(versions: tuple[Measure, ...]) -> tuple[Measure, ...]:
+    """Each text ends the day before the next begins, unless it ends earlier."""
+    ends = [later.since - timedelta(days=1) for later in versions[1:]]
+    closed = [
+        replace(text, until=min(end, text.until or end))
+        for text, end in zip(versions, ends, strict=False)
+    ]
+    return (*closed, versions[-1])
+
+
+def _changes(versions: tuple[Measure, ...]) -> bool:
+    first, last = versions[0], versions[-1]
+    return len(versions) > 1 or first.since != date.min or last.until is not None
+
+
+def _divisions(reader: Reader) -> tuple[dict[str, str], dict[str, DivisionRow]]:
     if reader.value is None:
-        return {}
-    rules: dict[str, FundingRule] = {}
-    for name, entry in reader.at("funding").entries():
-        shares = {level: share.exact() for level, share in entry.at("shares").entries()}
-        if shares and sum(shares.values()) != 1:
-            entry.wrong("policy_shares_not_whole", found=sum(shares.values()))
-        rules[name] = FundingRule(
-            name=name,
-            label=entry.at("label").words(),
-            article=entry.at("article").text(),
-            status="confirmed"
-            if entry.at("status").one_of("confirmed", "to_confirm") == "confirmed"
-            else "to_confirm",
-            shares=shares,
-            source=entry.at("source").text(),
-        )
-        entry.closed()
-    rows: dict[str, DivisionRow] = {}
-    for entry in reader.at("units").items():
-        code = entry.at("code").text()
-        funding = entry.at("funding").one_of(*rules, "none")
-        rows[code] = DivisionRow(
-            code=code,
-            name=entry.at("name").words(),
-            kind=entry.at("kind").text(),
-            in_scope=entry.at("in_scope").truth(),
-            funding=rules.get(funding),
-        )
-        entry.closed()
+        return {}, {}
+    levels = read_levels(reader)
+    rows = read_divisions(reader, levels)
     reader.closed()
-    return rows
+    return levels, rows
 
 
 def _check_validity(package: Package, mistakes: Mistakes) -> None:
     """A parameter needs a value on every day on which a rule may ask for it."""
-    for name in (package.first_day, package.last_day):
+    for name in package.bounds:
         if name not in package.parameters:
             mistakes.note(("policy",), "policy_name_unknown", name=name)
             return
@@ -169,16 +179,29 @@ def _check_articles(part: Any, package: Package, mistakes: Mistakes, path: Path)
 
 
 def _check_units(package: Package, mistakes: Mistakes) -> None:
-    """The bureaus a measure names must be among the policy's responsible units."""
-    for measure in package.measures.values():
-        for unit in (measure.lead, *measure.others):
+    """The bureaus a measure and its stages name must be among the policy's responsible units."""
+    for measure in package.texts():
+        for unit in (measure.lead, *measure.others, *(stage.by for stage in measure.procedure)):
             if unit and unit not in package.units:
                 mistakes.note(measure.path, "policy_unit_responsible_unknown", unit=unit)
 
 
+def _check_terms(package: Package, mistakes: Mistakes) -> None:
+    """The pool, the instrument and the spans of days a measure names must be the policy's."""
+    for measure in package.texts():
+        named = (
+            (measure.pool, package.pools),
+            (measure.instrument, package.instruments),
+            *((stage.days, package.parameters) for stage in measure.procedure),
+        )
+        for name, known in named:
+            if name and name not in known:
+                mistakes.note(measure.path, "policy_name_unknown", name=name)
+
+
 def _check_rounding(package: Package, mistakes: Mistakes) -> None:
     """How an amount is rounded is a declared parameter of the policy, never a habit of the code."""
-    for measure in package.measures.values():
+    for measure in package.texts():
         if ROUNDING in measure.parameters() and ROUNDING not in package.parameters:
             mistakes.note(measure.path, "policy_name_unknown", name=ROUNDING)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Literal
 
+from suanwang.policy.build_terms import read_stages
 from suanwang.policy.language.nodes import FactName, Node
 from suanwang.policy.language.parse import Mistaken, Names, parse
 from suanwang.policy.language.types import BOOL, Type, number
 from suanwang.policy.parts import Condition, Exception_, Measure, StepRule
 from suanwang.policy.reader import Reader
+from suanwang.policy.terms import SETTLEMENTS
 
 Benefit = Literal["fixed_once", "percent_capped", "rate_capped", "selected_up_to", "negotiated"]
 BENEFITS = (
@@ -30,7 +33,6 @@ PAYING = frozenset(
     {"fixed_once", "percent_capped", "rate_capped", "selected_up_to", "negotiated"}
     | {"selected_unspecified"}
 )
-SETTLEMENTS = ("post_reimburse", "deduct", "provider_settled", "target_assessed", "")
 
 
 def read_measure(
@@ -54,6 +56,10 @@ def read_measure(
     others, refers = entry.maybe("others"), entry.maybe("refers_to")
     evidence, governed = entry.maybe("evidence"), entry.maybe("governed_by")
     settlement, holder = entry.maybe("settlement"), entry.maybe("holder")
+    reserve, instrument = entry.maybe("reserve"), entry.maybe("instrument")
+    since, until = entry.maybe("from"), entry.maybe("until")
+    if reserve and reserve.text() not in parameters:
+        reserve.wrong("policy_name_unknown", name=reserve.value)
     pool, fee, award = entry.maybe("pool"), entry.maybe("stands_on"), entry.maybe("is_award")
     if fee and fee.text() not in names.used:
         fee.wrong("policy_name_unknown", name=fee.value)
@@ -69,6 +75,11 @@ def read_measure(
         caps=caps,
         facts=tuple(names.used),
         path=entry.path,
+        since=since.day() if since else date.min,
+        until=until.day() if until else None,
+        instrument=instrument.text() if instrument else "",
+        reserve=reserve.text() if reserve else "",
+        procedure=read_stages(entry),
         settlement=settlement.one_of(*SETTLEMENTS) if settlement else "",
         holder=holder.one_of("demand", "supply") if holder else "",
         evidence=tuple(item.words() for item in evidence.items()) if evidence else (),

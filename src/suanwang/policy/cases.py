@@ -13,6 +13,8 @@
   like: a small company gets half back
   vary: unit_year_used_fen                 # one fact takes several values: below, at, above
   gives: {"85_000_000": 15_000_000, "85_000_001": 14_999_999, …}
+
+Cases of what is not a measure (splits, pools, settlements, recoveries) are in ``case_kinds.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from suanwang.core.errors import SuanwangError
+from suanwang.policy.case_kinds import KINDS, OtherCase
 from suanwang.policy.decision import verdict
 from suanwang.policy.package import Package
 from suanwang.policy.reader import Mistakes, Path, Reader
@@ -57,29 +60,7 @@ class Case:
         return _outcome(self.amount_fen, self.unmet)
 
 
-@dataclass(frozen=True, slots=True)
-class SplitCase:
-    """Who must bear what of an amount in a division."""
-
-    name: str
-    division: str
-    on: date
-    amount_fen: int
-    expected: str
-    path: Path
-
-    def outcome(self, package: Package) -> str:
-        """What comes out, as one comparable text."""
-        try:
-            split = package.split(self.division, self.amount_fen, self.on)
-        except SuanwangError as refused:
-            return "outside" if refused.code == "policy_division_not_in_scope" else str(refused)
-        if split.status == "to_confirm":
-            return "to_confirm"
-        return _parts({share.level: share.amount_fen for share in split.shares})
-
-
-AnyCase = Case | SplitCase
+AnyCase = Case | OtherCase
 
 
 def read_cases(package: Package, mistakes: Mistakes) -> list[Case]:
@@ -92,8 +73,11 @@ def read_all_cases(package: Package, mistakes: Mistakes) -> list[AnyCase]:
     cases: dict[str, Case] = {}
     every: list[AnyCase] = []
     for entry in Reader(package.document.get("cases"), ("cases",), mistakes).items():
-        if entry.has("split"):
-            every.extend(_splits(entry))
+        kind = next((kind for kind in KINDS if entry.has(kind)), "")
+        if kind:
+            model = entry.maybe("like")
+            facts = cases[model.text()].facts if model and model.text() in cases else {}
+            every.extend(KINDS[kind](entry, package, facts))
             entry.closed()
             continue
         for case in _read(entry, cases, package):
@@ -101,19 +85,6 @@ def read_all_cases(package: Package, mistakes: Mistakes) -> list[AnyCase]:
             cases.setdefault(entry.at("name").text(), case)
         entry.closed()
     return every
-
-
-def _splits(entry: Reader) -> Iterator[SplitCase]:
-    gives = entry.at("gives")
-    expected = gives.text() if isinstance(gives.value, str) else _parts(dict(gives.value or {}))
-    name, on = entry.at("name").text(), entry.at("on").day()
-    amount_fen = int(entry.at("amount_fen").exact())
-    for code in entry.at("split").texts():
-        yield SplitCase(f"{name}: {code}", code, on, amount_fen, expected, entry.path)
-
-
-def _parts(parts: Mapping[str, object]) -> str:
-    return ", ".join(f"{level} {fen}" for level, fen in sorted(parts.items()))
 
 
 def _read(entry: Reader, known: Mapping[str, Case], package: Package) -> Iterator[Case]:
@@ -129,8 +100,8 @@ def _read(entry: Reader, known: Mapping[str, Case], package: Package) -> Iterato
         facts |= {fact: _fact(package, fact, part) for fact, part in entry.named(key)}
     measure = entry.at("measure").text() if entry.has("measure") or not model else model.measure
     entry.maybe("measure")
-    if measure in package.measures:
-        wanted = package.measures[measure].facts
+    wanted = {fact for text in package.texts() if text.name == measure for fact in text.facts}
+    if wanted:
         facts = {fact: value for fact, value in facts.items() if fact in wanted}
     assumed = dict(model.assumed) if model else {}
     for parameter, other in entry.named("assume"):

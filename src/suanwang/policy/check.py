@@ -17,6 +17,8 @@ from suanwang.policy.cases import AnyCase, Case, read_all_cases
 from suanwang.policy.loader import open_package
 from suanwang.policy.package import Package
 from suanwang.policy.reader import Mistake, Mistakes
+from suanwang.policy.thresholds import untried
+from suanwang.policy.why import shown_integer
 
 
 def check(folder: Path) -> tuple[Package | None, list[Mistake]]:
@@ -30,6 +32,7 @@ def check(folder: Path) -> tuple[Package | None, list[Mistake]]:
         _check_cases(package, every, mistakes)
         _check_parameters(package, mistakes)
         _check_inputs(package, cases, mistakes)
+        _check_thresholds(package, cases, mistakes)
         _check_conflicts(package, mistakes)
     return package, mistakes.found
 
@@ -46,10 +49,9 @@ def _check_cases(package: Package, cases: Sequence[AnyCase], mistakes: Mistakes)
 def _check_parameters(package: Package, mistakes: Mistakes) -> None:
     """A parameter is used by a formula, or somebody says that it governs what they do."""
     followed = set(package.governed_by)
-    for measure in package.measures.values():
+    for measure in package.texts():
         followed |= {*measure.parameters(), *measure.governed_by}
-    bounds = {package.first_day, package.last_day, package.tail_days}
-    for name in package.parameters.keys() - followed - bounds - {"divisions.in_scope"}:
+    for name in package.parameters.keys() - followed - package.terms() - {"divisions.in_scope"}:
         mistakes.note(("parameters", *name.split(".")), "policy_parameter_unused", name=name)
     for name in set(package.governed_by) - package.parameters.keys():
         mistakes.note(("policy", "governed_by"), "policy_name_unknown", name=name)
@@ -69,6 +71,13 @@ def _check_inputs(package: Package, cases: Sequence[Case], mistakes: Mistakes) -
                 mistakes.note(
                     measure.path, "policy_fact_changes_nothing", fact=fact, measure=measure.name
                 )
+
+
+def _check_thresholds(package: Package, cases: Sequence[Case], mistakes: Mistakes) -> None:
+    """Strict and inclusive differ at one value only: there must be a case on either side of it."""
+    for threshold, missing in untried(package, cases):
+        value = shown_integer(package.facts[threshold.fact].type, missing)
+        mistakes.note(threshold.path, "policy_threshold_untried", fact=threshold.fact, value=value)
 
 
 def _check_conflicts(package: Package, mistakes: Mistakes) -> None:

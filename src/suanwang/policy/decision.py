@@ -157,7 +157,7 @@ def unconfirmed(package: Package, measure: str, on: date) -> tuple[Parameter, ..
     key = (measure, package.era(on))
     found = package.defaults.get(key)
     if found is None:
-        rule = package.measure(measure)
+        rule = package.measure(measure, on)
         names = dict.fromkeys((*rule.parameters(), *rule.governed_by))
         used = (package.parameter(name, on) for name in names)
         found = tuple(parameter for parameter in used if parameter.status == "default")

@@ -102,7 +102,9 @@ def find(package: Package, facts: Mapping[str, object], on: date) -> list[Findin
     but asks for those that are missing."""
     package.in_force(on)
     known = {name: _known(package, name, value) for name, value in facts.items()}
-    return [_finding(package, measure, facts, known, on) for measure in package.measures.values()]
+    return [
+        _finding(package, measure, facts, known, on) for measure in package.measures_on(on).values()
+    ]
 
 
 def questions(findings: Sequence[Finding]) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 from suanwang.policy.package import Package
 from suanwang.policy.parts import Series
 from suanwang.policy.reader import Path
+from suanwang.policy.terms import SETTLEMENTS
 from suanwang.policy.why import exact_text
 
 RULE_KEYS = ("holds", "value", "at_most", "when")
@@ -56,8 +57,8 @@ def mutants(package: Package) -> Iterator[Mutant]:
     """All of them. What no formula uses is left alone: no case could notice it."""
     yield from _rules(package, package.document, ())
     yield from _dropped(package)
-    used = {name for measure in package.measures.values() for name in measure.parameters()}
-    used |= {package.first_day, package.last_day, package.tail_days, "funding.odd_fen_to"}
+    used = {name for measure in package.texts() for name in measure.parameters()}
+    used |= package.terms()
     for name in sorted(used & package.parameters.keys() - {"divisions.in_scope"}):
         yield from _parameter(package, package.parameters[name])
     yield from _table(package)
@@ -124,12 +125,17 @@ def _slip(node: ast.AST, which: int) -> bool:
 
 
 def _dropped(package: Package) -> Iterator[Mutant]:
-    """Each condition and each cap left out."""
+    """Each condition, each cap and each stage left out; each way of settling another."""
     for file, measure in package.document["measures"].items():
-        for key, kind in (("conditions", "condition"), ("caps", "cap")):
+        if settlement := measure.get("settlement"):
+            for other in SETTLEMENTS:
+                if other != settlement:
+                    place: Path = ("measures", file, "settlement")
+                    yield _changed(package, "settlement", place, settlement, other)
+        for key, kind in (("conditions", "condition"), ("caps", "cap"), ("procedure", "stage")):
             for index, entry in enumerate(measure.get(key, ())):
                 rest = [*measure[key][:index], *measure[key][index + 1 :]]
-                name = entry if isinstance(entry, str) else entry["name"]
+                name = entry if isinstance(entry, str) else entry.get("name", entry.get("stage"))
                 path: Path = ("measures", file, key)
                 mutant = _changed(package, f"{kind} dropped", path, rest, rest)
                 yield Mutant(mutant.kind, (*path, index), str(name), "—", mutant.document)
@@ -188,12 +194,13 @@ def _table(package: Package) -> Iterator[Mutant]:
     """Slips in the funding table: shares, and the row of each division."""
     table = package.document.get("divisions") or {"funding": {}, "units": []}
     for name, rule in table["funding"].items():
-        if len(rule["shares"]) == 2:
-            (a, first), (b, second) = rule["shares"].items()
-            other = {a: str(Fraction(first) - Fraction(1, 1000)),
-                     b: str(Fraction(second) + Fraction(1, 1000))}  # fmt: skip
-            place: Path = ("divisions", "funding", name, "shares")
-            yield _changed(package, "share", place, rule["shares"], other)
+        for how, slip in (("shares", Fraction(1, 1000)), ("ratio", Fraction(1))):
+            if len(rule.get(how, ())) > 1:
+                (a, first), (b, second), *others = rule[how].items()
+                less = Fraction(first) - (slip if how == "shares" else 0)
+                other = {a: str(less), b: str(Fraction(second) + slip), **dict(others)}
+                place: Path = ("divisions", "funding", name, how)
+                yield _changed(package, "share", place, rule[how], other)
     for index, row in enumerate(table["units"]):
         place = ("divisions", "units", index)
         yield _changed(package, "scope", (*place, "in_scope"), row["in_scope"], not row["in_scope"])

@@ -12,6 +12,7 @@ from suanwang.policy.language.compile import Value
 from suanwang.policy.language.nodes import Call, Node, ParameterName
 from suanwang.policy.language.types import Type
 from suanwang.policy.reader import Path, Text
+from suanwang.policy.terms import Stage
 
 Status = Literal["confirmed", "default"]
 
@@ -147,7 +148,16 @@ class Measure:
     facts: tuple[str, ...]
     """The facts its rules speak of, in the order they are first needed."""
     path: Path
+    since: date = date.min
+    """First day of this text of the measure; an amendment follows it from a later day on."""
+    until: date | None = None
+    """Its last day, or None for as long as nothing follows."""
+    instrument: str = ""
+    """Which voucher it is of: compute, model, corpus, …; the policy names its own."""
     settlement: str = ""
+    reserve: str = ""
+    """Of one settled with the provider: the parameter that holds the reserve advanced to it."""
+    procedure: tuple[Stage, ...] = ()
     holder: str = ""
     evidence: tuple[Text, ...] = ()
     refers_to: Text = field(default_factory=dict)
@@ -193,6 +203,9 @@ class FundingRule:
     status: Literal["confirmed", "to_confirm"]
     shares: Mapping[str, Fraction]
     """Of each level; empty while the finance bureau has not confirmed any."""
+    stack: tuple[tuple[str, str], ...]
+    """Instead of shares, levels on top of each other: each bears what the step named gives, the
+    last one the rest (named ``rest``)."""
     source: str
 
 
@@ -204,4 +217,12 @@ class DivisionRow:
     name: Text
     kind: str
     in_scope: bool
-    funding: FundingRule | None
+    terms: tuple[tuple[date, FundingRule | None], ...]
+    """The funding rules, each from a day on."""
+    above: str = ""
+    """The division above it, where the funding table has more than two levels."""
+
+    def funding_on(self, day: date) -> FundingRule | None:
+        """The rule of a day."""
+        rules = [rule for since, rule in self.terms if since <= day]
+        return rules[-1] if rules else None

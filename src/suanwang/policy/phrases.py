@@ -44,8 +44,8 @@ _WORDS: dict[Language, dict[str, str]] = {
 _UNITS: dict[str, tuple[str, str]] = {
     "day": ("天", " days"), "rack": ("架", " racks"), "pflops": ("P", " PFLOPS"),
     "month": ("个月", " months"), "year": ("年", " years"), "point": ("分", " points"),
-    "unit": ("个", ""), "kwh": ("千瓦时", " kWh"), "fen/rack": ("/架", " per rack"),
-    "fen/unit": ("/个", " each"),
+    "unit": ("个", ""), "token": ("词元", " tokens"), "kwh": ("千瓦时", " kWh"),
+    "fen/rack": ("/架", " per rack"), "fen/unit": ("/个", " each"),
 }  # fmt: skip
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _FORMULA = {"*": "×", "/": "÷", "+": "+", "-": "−"}

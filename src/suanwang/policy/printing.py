@@ -10,6 +10,7 @@ from suanwang.policy.language.simplify import simplify
 from suanwang.policy.package import Package
 from suanwang.policy.parts import ROUNDING, Measure, StepRule
 from suanwang.policy.phrases import Speaker, inside_a_sentence
+from suanwang.policy.printing_terms import print_terms
 
 _WORDS: dict[Language, dict[str, str]] = {
     "zh": {"must": "须同时满足：", "gives": "金额为", "most": "，且不超过", "end": "。",
@@ -42,12 +43,14 @@ class Print:
     table: tuple[Row, ...]
     outcome: str
     """What the table gives when every row holds."""
+    terms: tuple[str, ...]
+    """What follows a decision: the pool, the payments, how money comes back."""
 
 
 def print_measure(package: Package, measure: str, language: Language, on: date) -> Print:
     """One measure with the figures of a day. Refuses ``policy_measure_unknown``."""
     package.in_force(on)
-    rule = package.measure(measure)
+    rule = package.measure(measure, on)
     values = package.values(on)
     names = {step.name: step.label[language] for step in (*rule.steps, *rule.caps)}
     speaker = Speaker(package, values, language, names, str(values.get(ROUNDING, "down")))
@@ -66,6 +69,7 @@ def print_measure(package: Package, measure: str, language: Language, on: date) 
             for condition in rule.conditions
         ),
         outcome=formula[-1] if formula else _WORDS[language]["nothing"],
+        terms=tuple(print_terms(package, rule, language, on)),
     )
 
 

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from suanwang.policy.language.nodes import Node
@@ -44,11 +44,14 @@ class Promise:
 
 def read_promises(
     entries: Reader,
-    measures: Mapping[str, Measure],
+    measures: Mapping[str, Sequence[Measure]],
     facts: Mapping[str, Fact],
     parameters: Mapping[str, Series],
 ) -> tuple[Promise, ...]:
-    """The promises of a package, one for each measure they name."""
+    """The promises of a package, one for each measure they name.
+
+    A promise holds for every text of a measure, and may speak of the facts of any of them.
+    """
     if entries.value is None:
         return ()
     return tuple(
@@ -60,7 +63,7 @@ def read_promises(
 
 def _read(
     entry: Reader,
-    measures: Mapping[str, Measure],
+    measures: Mapping[str, Sequence[Measure]],
     facts: Mapping[str, Fact],
     parameters: Mapping[str, Series],
 ) -> list[Promise]:
@@ -72,11 +75,11 @@ def _read(
     if (always is None) == (rises_with is None):
         entry.wrong("policy_entry_missing", entry="always | rises_with")
     for item in entry.at("measures").items():
-        measure = measures.get(item.text())
-        if measure is None:
+        texts = measures.get(item.text())
+        if texts is None:
             item.wrong("policy_name_unknown", name=item.value)
             continue
-        known = {fact: facts[fact].type for fact in measure.facts}
+        known = {fact: facts[fact].type for text in texts for fact in text.facts}
         node = _always(always, known, parameters) if always else None
         if rises_with and rises_with.text() not in known:
             rises_with.wrong("policy_name_unknown", name=rises_with.text())
@@ -85,7 +88,7 @@ def _read(
                 name=name,
                 label=label,
                 article=article,
-                measure=measure.name,
+                measure=item.text(),
                 text=always.text() if always else "",
                 always=node,
                 rises_with=rises_with.text() if rises_with else "",

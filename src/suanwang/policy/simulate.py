@@ -1,8 +1,8 @@
 """What if? Today's rules beside changed ones, over a population of units and a year.
 
 Every award whose facts the population states is read in columns. Of awards that stand on the same
-fee the highest is paid; the yearly pool runs down first come, first served, in the order of the
-rows. Whole fen throughout. Nothing here is a forecast.
+fee the highest is paid; each yearly pool is shared out as its policy says, to claims in the order
+in which they came. Whole fen throughout. Nothing here is a forecast.
 """
 
 from __future__ import annotations
@@ -15,27 +15,47 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suanwang.policy.drain import share_out_columns
 from suanwang.policy.overlap import payments
 from suanwang.policy.parts import Fact
-from suanwang.policy.split import ODD_FEN_TO, portions
+from suanwang.policy.pools import money_of_year
+from suanwang.policy.split import heir_of, portions
+from suanwang.policy.terms import Pool
 from suanwang.policy.vector import COLUMNS, Table, run
 from suanwang.policy.why import shown_integer
 
 if TYPE_CHECKING:
     from suanwang.policy.package import Package
 
-POOL = "voucher.pool_year_fen"
-"""The parameter that holds the yearly pool of the measures that draw on one."""
 Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOutcome:
+    """What a population asks of a pool in a year, and what it gets."""
+
+    money_fen: int
+    asked_fen: int
+    paid_fen: int
+    when_dry: str
+    dry_after: int | None
+    """How many units, in the order in which they came, were served before it ran dry, or None."""
+    dry_on: date | None
+    """On which day, where the population states when each came."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a policy gives to a population, by measure and unit, after the pool ran down."""
+    """What a policy gives to a population, by measure and unit, after the pools were shared out."""
 
     awards: Mapping[str, NDArray[np.int64]]
-    dry_after: int | None
-    """The row at which the yearly pool was used up, or None."""
+    pools: Mapping[str, PoolOutcome]
+
+    @property
+    def dry_after(self) -> int | None:
+        """How many units were served before the first pool ran dry, or None."""
+        dry = [pool.dry_after for pool in self.pools.values() if pool.dry_after is not None]
+        return min(dry, default=None)
 
     @property
     def total(self) -> NDArray[np.int64]:
@@ -66,21 +86,21 @@ def simulate(package: Package, population: Table, on: date) -> Outcome:
     """What every award whose facts the population states gives to each unit."""
     package.in_force(on)
     awards: dict[str, NDArray[np.int64]] = {}
-    for name, measure in package.measures.items():
+    measures = package.measures_on(on)
+    for name, measure in measures.items():
         if measure.steps and measure.is_award and set(measure.facts) <= population.columns.keys():
             own = Table({fact: population.columns[fact] for fact in measure.facts})
             awards[name] = run(package, name, own, on).amount_fen
-    for fee in {package.measures[name].stands_on for name in awards} - {""}:
-        rivals = [name for name in awards if package.measures[name].stands_on == fee]
+    for fee in {measures[name].stands_on for name in awards} - {""}:
+        rivals = [name for name in awards if measures[name].stands_on == fee]
         paid = payments([awards[name] for name in rivals], COLUMNS)
         awards |= {name: np.asarray(part) for name, part in zip(rivals, paid, strict=True)}
-    pooled = [name for name in awards if package.measures[name].pool]
-    dry_after: int | None = None
-    if pooled and POOL in package.parameters:
-        pool_fen = package.parameter(POOL, on).value
-        assert isinstance(pool_fen, int)  # noqa: S101 - a pool is whole fen, the check saw to it
-        dry_after = _drain(awards, pooled, pool_fen)
-    return Outcome(awards, dry_after)
+    pools = {}
+    for pool in package.pools.values():
+        drawing = [name for name in awards if measures[name].pool == pool.name]
+        if drawing:
+            pools[pool.name] = _shared(package, pool, awards, drawing, population, on)
+    return Outcome(awards, pools)
 
 
 def compare(
@@ -91,17 +111,31 @@ def compare(
     return Comparison(simulate(package, population, on), simulate(changed, population, on))
 
 
-def _drain(awards: dict[str, NDArray[np.int64]], pooled: list[str], pool_fen: int) -> int | None:
-    """Cut what goes past the pool; within a row the measures go in their order."""
-    table = np.stack([awards[name] for name in pooled], axis=1)
-    used = np.cumsum(table.ravel()).reshape(table.shape)
-    over = used > pool_fen
-    if not over.any():
-        return None
-    kept = np.clip(pool_fen - (used - table), 0, table)
-    for at, name in enumerate(pooled):
-        awards[name] = np.ascontiguousarray(kept[:, at])
-    return int(np.argmax(over.any(axis=1)))
+def _shared(
+    package: Package,
+    pool: Pool,
+    awards: dict[str, NDArray[np.int64]],
+    drawing: list[str],
+    population: Table,
+    on: date,
+) -> PoolOutcome:
+    """Cut what a pool cannot pay; within a unit the measures go in their order."""
+    money, _ = money_of_year(package, pool, on.year)
+    when_dry = str(package.parameter(pool.when_dry, on).value)
+    asked = np.stack([awards[name] for name in drawing], axis=1)
+    total = int(asked.sum())
+    if total <= money:
+        return PoolOutcome(money, total, total, when_dry, None, None)
+    came = population.columns.get(pool.arrival)
+    order = np.arange(len(asked)) if came is None else np.argsort(came, kind="stable")
+    paid = np.empty_like(asked)
+    shared = share_out_columns(money, asked[order].ravel(), when_dry).reshape(asked.shape)
+    paid[order] = shared
+    for at, name in enumerate(drawing):
+        awards[name] = np.ascontiguousarray(paid[:, at])
+    served = int(np.searchsorted(np.cumsum(asked[order].sum(axis=1)), money, side="right"))
+    day = None if came is None else date.fromordinal(int(came[order[served]]))
+    return PoolOutcome(money, total, int(shared.sum()), when_dry, served, day)
 
 
 def by_group(outcome: Outcome, fact: Fact, group: Column) -> dict[str, int]:
@@ -114,17 +148,19 @@ def by_group(outcome: Outcome, fact: Fact, group: Column) -> dict[str, int]:
 
 
 def by_level(package: Package, outcome: Outcome, divisions: Column, on: date) -> dict[str, int]:
-    """What city and counties bear, each award split alone; and what waits for a confirmed rule."""
-    levels = {"city": 0, "county": 0, "to_confirm": 0}
+    """What each level bears, each award split alone; and what waits for a confirmed rule (or, where
+    levels are stacked, for the decisions themselves)."""
+    levels = dict.fromkeys((*package.levels, "to_confirm"), 0)
     total = outcome.total
     for code in np.unique(divisions).tolist():
         row = package.divisions.get(f"{code:06d}")
+        rule = row.funding_on(on) if row else None
         paid = total[(divisions == code) & (total > 0)]
-        if row is None or row.funding is None or not row.funding.shares:
+        if rule is None or not rule.shares:
             levels["to_confirm"] += int(paid.sum())
             continue
-        heir = str(package.parameter(ODD_FEN_TO, on).value)
-        for level, part in portions(paid, row.funding.shares, heir, COLUMNS).items():
+        parts = portions(paid, rule.shares, heir_of(package, rule, on), COLUMNS)
+        for level, part in parts.items():
             levels[level] += int(part.sum())
     return levels
 

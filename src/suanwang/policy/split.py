@@ -14,6 +14,7 @@ from suanwang.policy.reader import Text
 
 if TYPE_CHECKING:
     from suanwang.policy.package import Package
+    from suanwang.policy.parts import FundingRule
 
 ODD_FEN_TO = "funding.odd_fen_to"
 """The parameter that says which level bears what a split leaves over."""
@@ -23,7 +24,7 @@ ODD_FEN_TO = "funding.odd_fen_to"
 class Share:
     """What one level bears."""
 
-    level: Literal["city", "county"]
+    level: str
     division: str
     amount_fen: int
 
@@ -39,25 +40,59 @@ class Split:
     source: str
 
 
-def split(package: Package, division_code: str, amount_fen: int, on: date) -> Split:
-    """Split an amount by the funding rule of a division; the parts add up to the fen."""
+def split(
+    package: Package,
+    division_code: str,
+    amount_fen: int,
+    on: date,
+    steps: Mapping[str, int] | None = None,
+) -> Split:
+    """Split an amount by a division's funding rule of a day; the parts add up to the fen."""
     package.in_force(on)
     row = package.divisions.get(division_code)
     if row is None:
         raise NotFound("policy_division_unknown", division=division_code, policy=package.name)
-    if not row.in_scope or row.funding is None:
+    rule = row.funding_on(on)
+    if not row.in_scope or rule is None:
         raise Refused("policy_division_not_in_scope", division=division_code, name=row.name["zh"])
     if amount_fen < 0:
         raise Refused("policy_amount_negative", amount_fen=amount_fen)
-    rule = row.funding
-    heir = str(package.parameter(ODD_FEN_TO, on).value) if len(rule.shares) > 1 else ""
-    parts = portions(amount_fen, rule.shares, heir, INTEGERS)
-    city = next(code for code, unit in package.divisions.items() if unit.kind == "city")
+    parts = levels(rule, amount_fen, steps or {}, heir_of(package, rule, on), INTEGERS)
+    bearers = {"self": division_code, "above": row.above}
     shares = tuple(
-        Share("city", city, fen) if level == "city" else Share("county", division_code, fen)
+        Share(level, bearers.get(package.levels[level], package.levels[level]), fen)
         for level, fen in parts.items()
     )
     return Split(shares, rule.status, rule.article, rule.label, rule.source)
+
+
+def heir_of(package: Package, rule: FundingRule, on: date) -> str:
+    """Which level bears what a split by shares leaves over."""
+    return str(package.parameter(ODD_FEN_TO, on).value) if len(rule.shares) > 1 else ""
+
+
+def levels(
+    rule: FundingRule, amount_fen: Any, steps: Mapping[str, Any], heir: str, algebra: Algebra
+) -> dict[str, Any]:
+    """Each level's part by one funding rule. Refuses ``policy_steps_missing``."""
+    if not rule.stack:
+        return portions(amount_fen, rule.shares, heir, algebra)
+    missing = [step for _, step in rule.stack[:-1] if step not in steps]
+    if missing:
+        raise Refused("policy_steps_missing", steps=", ".join(missing))
+    return stacked(amount_fen, {level: steps.get(step) for level, step in rule.stack}, algebra)
+
+
+def stacked(amount_fen: Any, parts: Mapping[str, Any], algebra: Algebra) -> dict[str, Any]:
+    """Levels on top of each other: each bears its part as far as the amount goes, the last the
+    rest."""
+    *lower, top = parts
+    borne: dict[str, Any] = {}
+    left = amount_fen
+    for level in lower:
+        borne[level] = algebra.least(algebra.most(parts[level], 0), left)
+        left = left - borne[level]
+    return {**borne, top: left}
 
 
 def portions(

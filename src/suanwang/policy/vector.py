@@ -127,7 +127,7 @@ def compile_columns(package: Package, measure: str, on: date) -> Rule:
     key = (f"{measure} in columns", package.era(on))
     rule = package.rules.get(key)
     if rule is None:
-        wanted = package.measure(measure)
+        wanted = package.measure(measure, on)
         values = package.values(on)
         _fits(compile_measure(wanted, values, SPANS), package)
         rule = package.rules[key] = compile_measure(wanted, values, COLUMNS)

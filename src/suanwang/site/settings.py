@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     secret_key: str | None = Field(default=None, min_length=32, repr=False)
     allowed_hosts: list[str] = ["127.0.0.1", "localhost", "[::1]", "testserver"]
     policy: str = Field(default="baoding-2024", description="The folder of the policy in force.")
+    voucher_measure: str = Field(
+        default="5c", description="The measure of the policy in force that vouchers rest on."
+    )
+    overlapping_measures: list[str] = Field(
+        default=["baoding-2025/data-ai"],
+        description="Measures of other policies of the city that may support the same fees; of"
+        " those that overlap on a fee only the highest is paid.",
+    )
     policies_dir: Path | None = None
     clock_offset_seconds: int = Field(
         default=0, description="Shift of the city's clock against this machine's; demo and tests."

@@ -16,6 +16,7 @@ from suanwang.people.services import require
 from suanwang.registry.models import DataCentre
 from suanwang.site import clock
 from suanwang.vouchers import certificate, queries, schemas, services
+from suanwang.vouchers.benefits import Possible, benefits_of
 from suanwang.vouchers.models import Voucher
 from suanwang.vouchers.platform_key import public_key, public_key_text
 from suanwang.vouchers.policy_in_force import budget_year, in_force
@@ -74,6 +75,60 @@ def expected(request: HttpRequest, fee_fen: int, centre_id: UUID) -> Any:
         "refusal": {"code": refusal.code, "message": explain(refusal, language_of(request))}
         if refusal
         else None,
+    }
+
+
+@router.get("/benefits", response=schemas.BenefitsOut)
+def benefits(request: HttpRequest) -> Any:
+    """What the own organisation could get by what the platform knows, and what is missing."""
+    viewer = viewer_of(request)
+    require(viewer, "vouchers.read")
+    found = benefits_of(queries.own_organisation(viewer), at=clock.now())
+    return {
+        "policy": found.package.name,
+        "on": found.on,
+        "ready_fen": found.ready_fen,
+        "year_left_fen": found.year_left_fen,
+        "claimable": [
+            {
+                "voucher_id": one.voucher.pk,
+                "number": one.voucher.number,
+                "expires_at": one.voucher.expires_at,
+                "left_fen": one.left_fen,
+                "amount_fen": one.amount_fen,
+                "lines": [line.id for line in one.lines],
+            }
+            for one in found.claimable
+        ],
+        "papers_to_bring": found.papers,
+        "papers_held": found.papers_held,
+        "without_voucher_fen": found.with_voucher.decision.amount_fen if found.with_voucher else 0,
+        "when_paid": [
+            {
+                "invoice_id": one.invoice.pk,
+                "number": one.invoice.number,
+                "total_fen": one.invoice.total_fen,
+                "amount_fen": one.expected.amount_fen,
+            }
+            for one in found.when_paid
+        ],
+        "possible": [_possible(one) for one in found.possible],
+        "questions": found.questions,
+    }
+
+
+def _possible(one: Possible) -> dict[str, Any]:
+    measure, decision = one.found.measure, one.found.decision
+    return {
+        "policy": one.package.name,
+        "measure": measure.name,
+        "title": measure.title,
+        "article": one.package.articles[measure.article],
+        "state": one.found.state,
+        "amount_fen": decision.amount_fen if decision else None,
+        "asks": list(one.found.asks),
+        "failed": [condition.label for condition in one.found.failed],
+        "papers": one.papers,
     }
 
 
@@ -191,11 +246,13 @@ def prefill(request: HttpRequest, voucher_id: UUID) -> Any:
     viewer = viewer_of(request)
     require(viewer, "claims.read")
     drafted = queries.prefill_claim(queries.voucher(voucher_id, viewer), at=clock.now())
-    decision = drafted.decision
+    decision, assessed = drafted.decision, drafted.assessed
     return {
         "lines": drafted.lines,
+        "claim_lines": [line.id for line in assessed.kept] if assessed else [],
+        "comparison": assessed.as_json() if assessed else None,
         "total_fee_fen": sum(line.fee_fen for line in drafted.lines),
-        "amount_fen": decision.amount_fen if decision else 0,
+        "amount_fen": decision.amount_fen if assessed and assessed.kept and decision else 0,
         "eligible": decision.eligible if decision else False,
         "decision": decision.as_json() if decision else None,
     }

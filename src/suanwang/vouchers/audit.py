@@ -13,6 +13,7 @@ from suanwang.metering.held import held
 from suanwang.metering.rules import city_day
 from suanwang.vouchers import audit_sql as sql
 from suanwang.vouchers import certificate
+from suanwang.vouchers.audit_choice import check_highest
 from suanwang.vouchers.models import Claim, PolicyPackage, Voucher
 from suanwang.vouchers.platform_key import public_key
 from suanwang.vouchers.policy_in_force import by_hash
@@ -29,6 +30,7 @@ def checks() -> tuple[Check, ...]:
         check_decisions,
         check_reserves,
         check_approvals_counted,
+        check_highest,
         check_lines_once,
         check_lines_paid,
     )

@@ -1,22 +1,25 @@
-"""What the policy is asked about a claim, from rows to facts; and its answer in words."""
+"""What the policy is asked about fees, from rows to facts; and its answer in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+
+from django.db.models import Sum
 
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
+from suanwang.metering.models import Payment
 from suanwang.people.models import Organisation
 from suanwang.policy import Decision, Package
-from suanwang.vouchers import rules
 from suanwang.vouchers.rules import FeeLine
 
 Facts = dict[str, object]
 
 
-def of_claim(
+def of_fees(
     package: Package,
+    measure: str,
     organisation: Organisation,
     lines: Sequence[FeeLine],
     *,
@@ -24,28 +27,39 @@ def of_claim(
     filed_on: date,
     voucher_available_fen: int,
 ) -> Facts:
-    """The facts of measure 5c for a claim against paid lines of local centres."""
-    first, last = rules.service_period(
-        lines, valid_from=package.valid_from, valid_to=package.valid_to
-    )
-    return {
-        "applicant_kind": organisation.kind,
-        "division_code": organisation.division,
-        "paid_fee_fen": sum(line.fee_fen for line in lines),
-        "platform_is_local": True,  # other lines never get here: see queries.claimable_lines
-        "service_start": first,
-        "service_end": last,
-        "paid_on": max(line.paid_on for line in lines),
-        "filed_on": filed_on,
-        "unit_year_used_fen": approved_in_year(package, year, organisation),
-        "voucher_available_fen": voucher_available_fen,
+    """What the platform knows about paid lines of local centres, of what a measure asks.
+
+    A fact the platform cannot know is left out: deciding then names it, and assumes nothing.
+    """
+    paid_on = max(line.paid_on for line in lines)
+    known: dict[str, Callable[[], object]] = {
+        "applicant_kind": lambda: str(organisation.kind),
+        "division_code": lambda: organisation.division,
+        "paid_fee_fen": lambda: sum(line.fee_fen for line in lines),
+        "platform_is_local": lambda: True,  # other lines never get here: queries.claimable_lines
+        "fee_item": lambda: "compute",  # so far every meter of the platform measures compute
+        "service_start": lambda: min(line.first_day for line in lines),
+        "service_end": lambda: max(line.last_day for line in lines),
+        "paid_on": lambda: paid_on,
+        "filed_on": lambda: filed_on,
+        "spend_year_fen": lambda: paid_in_year(organisation, paid_on.year),
+        "unit_year_used_fen": lambda: approved_in_year(package, year, organisation),
+        "pool_used_fen": lambda: balance(chart.redeemed(package.name, year).id).credits_posted,
+        "voucher_available_fen": lambda: voucher_available_fen,
     }
+    return {name: known[name]() for name in package.measure(measure).facts if name in known}
 
 
 def approved_in_year(package: Package, year: int, organisation: Organisation) -> int:
     """What was approved for payment to a unit in a year, in fen; the cap counts it (A5)."""
     allowance = chart.payment_allowance(package.name, year, organisation.pk)
     return balance(allowance.id).debits_posted
+
+
+def paid_in_year(organisation: Organisation, year: int) -> int:
+    """What an organisation paid for invoices of the platform in a calendar year, in fen."""
+    payments = Payment.objects.filter(invoice__organisation=organisation, paid_on__year=year)
+    return payments.aggregate(total=Sum("amount_fen"))["total"] or 0
 
 
 def as_json(facts: Facts) -> dict[str, object]:

@@ -92,6 +92,9 @@ class Claim(models.Model):
     """What the policy was asked about; dates as ISO text. Enough to decide again."""
     package = models.ForeignKey("PolicyPackage", models.PROTECT, null=True, related_name="+")
     """The rules it was decided by, as they were."""
+    comparison = models.JSONField(default=dict)
+    """Every policy that might support its fees, what each gives, which line went to which and why;
+    see ``choice.py``. Empty only of claims filed before comparisons were kept."""
     reserve_id = models.UUIDField(unique=True)
     """The pending ledger transfer that holds this part of the voucher."""
     filed_by = models.ForeignKey(Person, models.PROTECT, related_name="+")

@@ -11,13 +11,30 @@ from suanwang.core.clock import CITY_ZONE
 from suanwang.site.settings import settings
 from suanwang.vouchers.models import PolicyPackage
 
-MEASURE = "5c"
-"""The measure vouchers for use of local compute rest on."""
-
 
 def in_force() -> policy.Package:
     """The package the settings name; read again when its files change."""
     return policy.load(settings().policies / settings().policy)
+
+
+def measure_in_force() -> str:
+    """The measure of the policy in force that vouchers for use of local compute rest on."""
+    return settings().voucher_measure
+
+
+def overlapping(name: str, measure: str) -> list[tuple[policy.Package, str]]:
+    """Every other measure of the city's policies that may support the same fees.
+
+    Refuses ``policy_package_unknown``: fees are not paid while a policy they may fall under
+    cannot be read.
+    """
+    told = [f"{settings().policy}/{measure_in_force()}", *settings().overlapping_measures]
+    others = [tuple(one.split("/", 1)) for one in dict.fromkeys(told)]
+    return [
+        (policy.load(settings().policies / folder), wanted)
+        for folder, wanted in others
+        if (folder, wanted) != (name, measure)
+    ]
 
 
 def budget_year(at: datetime) -> int:

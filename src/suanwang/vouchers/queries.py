@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Sum
 from suanwang.core.errors import NotFound, SuanwangError
 from suanwang.ledger import chart
 from suanwang.ledger.models import Transfer
-from suanwang.ledger.queries import balance, balances
+from suanwang.ledger.queries import balances
 from suanwang.metering.actors import organisation_of
 from suanwang.metering.models import Invoice, InvoiceLine
 from suanwang.metering.rules import city_day
@@ -20,11 +20,18 @@ from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer, visible
 from suanwang.people.services import require
 from suanwang.policy import Decision, Package
+from suanwang.policy.validity import split_use
 from suanwang.registry.models import DataCentre
 from suanwang.vouchers import facts as facts_of
 from suanwang.vouchers import rules
+from suanwang.vouchers.choice import Assessment, assess
 from suanwang.vouchers.models import Claim, ClaimLine, Voucher
-from suanwang.vouchers.policy_in_force import MEASURE, budget_year, in_force, policy_of
+from suanwang.vouchers.policy_in_force import (
+    budget_year,
+    in_force,
+    measure_in_force,
+    policy_of,
+)
 from suanwang.vouchers.rules import FeeLine, Numbers
 
 
@@ -143,37 +150,46 @@ def _with_details(lines: QuerySet[InvoiceLine]) -> QuerySet[InvoiceLine]:
     ).annotate(claimed=_live_claim())
 
 
-def fee_line(line: InvoiceLine, package: Package) -> FeeLine:
-    """A paid line as the policy sees it, its fee split at the edges of the validity."""
+def fee_line(line: InvoiceLine, package: Package) -> FeeLine | None:
+    """A paid line as the policy sees it, its fee split at the edges of the validity (A3).
+
+    None if nothing of it counts, or nothing was paid.
+    """
+    if line.invoice.status != Invoice.Status.PAID:
+        return None
     usage = line.charge.usage
+    day = min(max(city_day(usage.ended_at), package.valid_from), package.valid_to)
+    use = split_use(package, line.amount_fen, starts=usage.started_at, ends=usage.ended_at, on=day)
+    if not use.inside_fen or use.first_day is None or use.last_day is None:
+        return None
     return FeeLine(
         id=line.pk,
         invoice_number=line.invoice.number,
         centre=usage.attempt.cluster.centre.name,
         meter=usage.meter,
         amount_fen=line.amount_fen,
-        fee_fen=rules.eligible_fee(
-            line.amount_fen,
-            starts=usage.started_at,
-            ends=usage.ended_at,
-            valid_from=package.valid_from,
-            valid_to=package.valid_to,
-        ),
+        fee_fen=use.inside_fen,
         starts=usage.started_at,
         ends=usage.ended_at,
+        first_day=use.first_day,
+        last_day=use.last_day,
         paid_on=line.invoice.payment.paid_on,
+        number=f"{line.invoice.number}/{line.position}",
     )
 
 
-def why_not(line: InvoiceLine, package: Package) -> str | None:
-    """Why a line cannot be claimed, as a refusal code; None when it can."""
+def why_not(line: InvoiceLine, fee: FeeLine | None) -> str | None:
+    """Why a line cannot be claimed, as a refusal code; None when it can.
+
+    ``fee`` is the line as the policy sees it, see ``fee_line``.
+    """
     if line.invoice.status != Invoice.Status.PAID:
         return "line_not_paid"
     if getattr(line, "claimed", False):
         return "line_already_claimed"
     if not line.charge.usage.attempt.cluster.centre.is_local_platform:
         return "line_not_local_platform"
-    if not fee_line(line, package).fee_fen:
+    if fee is None:
         return "line_outside_validity"
     return None
 
@@ -203,40 +219,33 @@ def claimable_lines(organisation: Organisation, package: Package | None = None) 
         fee_line(row, package)
         for row in rows.order_by("invoice__number", "position")[: rules.LINES_AT_MOST]
     ]
-    return [line for line in lines if line.fee_fen]
+    return [line for line in lines if line is not None]
 
 
 @dataclass(frozen=True)
 class Prefilled:
-    """A claim as it would be filed now: its lines and what the policy says to them."""
+    """A claim as it would be filed now: its lines and what the policies say to them."""
 
     lines: Sequence[FeeLine]
-    decision: Decision | None
+    """Everything that could be claimed, also what another policy gives more for."""
+    assessed: Assessment | None
     """None when there is nothing to claim."""
 
+    @property
+    def decision(self) -> Decision | None:
+        """What the policy says to the lines that are best claimed here."""
+        return self.assessed.decision if self.assessed else None
 
-def prefill_claim(voucher: Voucher, *, at: datetime) -> Prefilled:
+
+def prefill_claim(
+    voucher: Voucher, *, at: datetime, leaving_out: Collection[UUID] = ()
+) -> Prefilled:
     """Everything that can be claimed against a voucher now, with the amount and its reasons."""
-    lines = claimable_lines(voucher.holder, policy_of(voucher.policy, voucher.package_hash))
-    if not lines:
-        return Prefilled((), None)
-    return Prefilled(lines, decide(voucher, lines, at=at)[1])
-
-
-def decide(
-    voucher: Voucher, lines: Sequence[FeeLine], *, at: datetime
-) -> tuple[facts_of.Facts, Decision]:
-    """What the policy says to a claim of these lines: the facts it was asked and its decision."""
     package = policy_of(voucher.policy, voucher.package_hash)
-    facts = facts_of.of_claim(
-        package,
-        voucher.holder,
-        lines,
-        year=budget_year(at),
-        filed_on=city_day(at),
-        voucher_available_fen=balance(chart.voucher(voucher.pk).id).available,
-    )
-    return facts, package.decide(voucher.measure, facts, on=city_day(at))
+    lines = [
+        line for line in claimable_lines(voucher.holder, package) if line.id not in leaving_out
+    ]
+    return Prefilled(lines, assess(voucher, lines, at=at) if lines else None)
 
 
 @dataclass(frozen=True)
@@ -265,7 +274,7 @@ def expected_reimbursement(
     try:
         package = in_force()
         decision = package.decide(
-            MEASURE,
+            measure_in_force(),
             {
                 "applicant_kind": organisation.kind,
                 "division_code": organisation.division,

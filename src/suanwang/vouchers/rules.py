@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -10,7 +9,6 @@ from uuid import UUID
 
 from suanwang.core.clock import CITY_ZONE
 from suanwang.core.money import Fen
-from suanwang.metering.rules import fee_inside
 
 LINES_AT_MOST = 5000
 """One claim stands on at most so many lines."""
@@ -57,26 +55,9 @@ class FeeLine:
     """The part used inside the policy's validity, split by metered time (A3)."""
     starts: datetime
     ends: datetime
+    first_day: date
+    """First and last city day of the use that counts."""
+    last_day: date
     paid_on: date
-
-
-def eligible_fee(
-    amount_fen: Fen, *, starts: datetime, ends: datetime, valid_from: date, valid_to: date
-) -> Fen:
-    """The part of a paid fee that was used from the first to the last day of a policy."""
-    return fee_inside(
-        amount_fen,
-        starts=starts,
-        ends=ends,
-        valid_from=day_begins(valid_from),
-        valid_until=day_begins(valid_to + timedelta(days=1)),
-    )
-
-
-def service_period(
-    lines: Sequence[FeeLine], *, valid_from: date, valid_to: date
-) -> tuple[date, date]:
-    """First and last city day of use under the lines, cut to the validity they were split by."""
-    first = min(line.starts for line in lines).astimezone(CITY_ZONE).date()
-    last = max(line.ends for line in lines).astimezone(CITY_ZONE).date()
-    return max(first, valid_from), min(last, valid_to)
+    number: str = ""
+    """Of the invoice and the line in it, for people."""

@@ -83,6 +83,9 @@ class PrefilledOut(Schema):
     amount_fen: int
     eligible: bool
     decision: dict[str, Any] | None
+    claim_lines: list[UUID]
+    """Of ``lines`` those that get most by this voucher; the others get more by another policy."""
+    comparison: dict[str, Any] | None
 
 
 class ClaimIn(In):
@@ -108,6 +111,8 @@ class ClaimDetailOut(ClaimOut):
     decision: dict[str, Any]
     facts: dict[str, Any]
     package_hash: str | None = Field(alias="package_id")
+    comparison: dict[str, Any]
+    """Every policy that might support the fees, what each gives, and which line went to which."""
 
 
 class ClaimLineOut(Schema):
@@ -148,3 +153,54 @@ class PoolOut(Schema):
 
 class FundIn(In):
     year: int = Field(ge=2000, le=2100)
+
+
+class ClaimableOut(Schema):
+    """A valid voucher, and what could be claimed on it at once."""
+
+    voucher_id: UUID
+    number: str
+    expires_at: datetime
+    left_fen: int
+    amount_fen: int
+    lines: list[UUID]
+
+
+class WhenPaidOut(Schema):
+    """An invoice that is still owed, and what would come back of it."""
+
+    invoice_id: UUID
+    number: str
+    total_fen: int
+    amount_fen: int
+
+
+class PossibleOut(Schema):
+    """Another measure that applies, is open, or is out by what is known."""
+
+    policy: str
+    measure: str
+    title: dict[str, str]
+    article: dict[str, str]
+    state: str
+    amount_fen: int | None
+    asks: list[str]
+    failed: list[dict[str, str]]
+    papers: list[dict[str, str]]
+
+
+class BenefitsOut(Schema):
+    """What an organisation could get by what the platform knows. Nothing is decided by it."""
+
+    policy: str
+    on: date
+    ready_fen: int
+    year_left_fen: int
+    claimable: list[ClaimableOut]
+    papers_to_bring: list[dict[str, str]]
+    papers_held: list[dict[str, str]]
+    without_voucher_fen: int
+    """What paid fees that no voucher covers would give with one."""
+    when_paid: list[WhenPaidOut]
+    possible: list[PossibleOut]
+    questions: list[str]

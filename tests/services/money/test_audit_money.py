@@ -110,6 +110,15 @@ BREAKS = {
         " jsonb_set(published, '{content,policy,title,en}', '\"Other\"')",
         "UPDATE vouchers_policypackage SET published = jsonb_set(published, '{hash}', '\"0000\"')",
     ),
+    "the_highest_of_overlapping_policies_pays": (
+        "UPDATE vouchers_claim SET comparison = jsonb_set(comparison, '{own}', '\"x/y\"')",
+        "UPDATE vouchers_claim SET comparison ="
+        " jsonb_set(comparison, '{offers,0,amount_fen}', '1')",
+        "UPDATE vouchers_claim SET comparison = jsonb_set(comparison, '{offers,1,unmet}', '[]')",
+        "UPDATE vouchers_claim SET comparison ="
+        " jsonb_set(comparison, '{offers,1,facts,spend_year_fen}', '40000000')",
+        "UPDATE vouchers_claim SET comparison = jsonb_set(comparison, '{on}', '\"2026-01-01\"')",
+    ),
     "claims_are_decided_again_alike": (
         "UPDATE vouchers_claim SET amount_fen = amount_fen - 1",
         "UPDATE vouchers_claim SET facts = facts || '{\"platform_is_local\": false}'",

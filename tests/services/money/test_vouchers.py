@@ -10,7 +10,7 @@ from suanwang.core.errors import NotAllowed, NotFound, Refused
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
 from suanwang.programmes import services as programmes
-from suanwang.vouchers import certificate, queries
+from suanwang.vouchers import certificate, choice, queries
 from suanwang.vouchers import services as vouchers
 from suanwang.vouchers.models import Claim
 from suanwang.vouchers.platform_key import public_key
@@ -217,7 +217,7 @@ def test_a_unit_cannot_be_paid_more_than_its_cap_in_a_year(city):
     claim = city.claim(voucher, city.paid_invoice(cores=64, ran_seconds=3600, hold=1))
     assert claim.amount_fen == 3200
     vouchers.review_claim(claim, True, actor=city.approver, at=city.now)
-    facts, _ = queries.decide(
+    facts, _ = choice.decide(
         voucher, [queries.FeeLine(**{**_line(city), "fee_fen": 10**9, "amount_fen": 10**9})],
         at=city.now,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from suanwang.console import words
+from suanwang.console.compared import compared
 from suanwang.console.language import pick, short
 from suanwang.console.static_files import version_of
 from suanwang.console.why import localised, reasons
@@ -204,6 +205,13 @@ def why(decision: Any, unfolded: bool = False) -> dict[str, object]:
     """Opens how an amount came about: steps, inputs, article, rule version, open defaults."""
     plain = decision.as_json() if hasattr(decision, "as_json") else decision
     return {"reasons": reasons(plain), "unfolded": unfolded}
+
+
+@register.inclusion_tag("console/parts/choice.html")
+def choice(comparison: Any) -> dict[str, object]:
+    """Why this policy pays and not another: what each gives, and which line went to which."""
+    plain = comparison.as_json() if hasattr(comparison, "as_json") else comparison
+    return {"chosen": compared(plain)}
 
 
 @register.inclusion_tag("console/parts/gauge.html")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from suanwang.console.language import short
+from suanwang.console.measures import shown
 from suanwang.console.rulebook import rulebook
 from suanwang.console.session import public
 from suanwang.console.why import localised
@@ -27,7 +28,7 @@ from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer
 from suanwang.policy import Package
 from suanwang.policy.facts import encode_one
-from suanwang.policy.finder import Finding, find, questions
+from suanwang.policy.finder import find, questions
 from suanwang.policy.language.types import show_unit
 from suanwang.policy.parts import Fact
 from suanwang.site.clock import now
@@ -85,9 +86,9 @@ def calculator(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             _answered(package, name, value, request, name not in known)
             for name, value in facts.items()
         ],
-        "applies": [_shown(package, one) for one in found if one.state == "applies"],
-        "open": [_shown(package, one) for one in found if one.state == "open"],
-        "out": [_shown(package, one) for one in found if one.state == "out"],
+        "applies": [shown(package, one) for one in found if one.state == "applies"],
+        "open": [shown(package, one) for one in found if one.state == "open"],
+        "out": [shown(package, one) for one in found if one.state == "out"],
         "started": bool(known),
     }
     return render(request, "console/public/calculator.html", page)
@@ -169,22 +170,6 @@ def _answered(
     if _in_yuan(fact) and isinstance(value, int):
         said = format_yuan(value)
     return Answered(name, localised(fact.label), said, request.GET.get(name, ""), from_platform)
-
-
-def _shown(package: Package, found: Finding) -> dict[str, Any]:
-    measure = found.measure
-    return {
-        "name": measure.name,
-        "title": localised(measure.title),
-        "article": localised(package.articles[measure.article]),
-        "amount_fen": found.decision.amount_fen if found.decision and measure.steps else None,
-        "failed": [localised(condition.label) for condition in found.failed],
-        "asks": [localised(package.facts[name].label) for name in found.asks],
-        "papers": [localised(paper) for paper in measure.evidence],
-        "refers_to": localised(measure.refers_to) if measure.refers_to else "",
-        "lead": localised(package.units[measure.lead]),
-        "unconfirmed": len(found.decision.unconfirmed) if found.decision else 0,
-    }
 
 
 def _in_yuan(fact: Fact) -> bool:

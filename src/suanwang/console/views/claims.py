@@ -24,6 +24,7 @@ from suanwang.programmes.models import PaymentOrder
 from suanwang.programmes.services import issue_payment_order
 from suanwang.site.clock import now
 from suanwang.vouchers import queries, services
+from suanwang.vouchers.choice import assess
 from suanwang.vouchers.models import Claim, ClaimLine, Voucher
 
 
@@ -52,13 +53,13 @@ def new(request: HttpRequest, viewer: Viewer, voucher_id: UUID) -> HttpResponse:
     at = now()
     prefilled = queries.prefill_claim(voucher, at=at)
     known = {line.id for line in prefilled.lines}
-    chosen = known
+    assessed = prefilled.assessed
+    chosen = {line.id for line in assessed.kept} if assessed else set()
     form = Form(request.POST or None)
-    decision = prefilled.decision
     if request.method == "POST":
         chosen = set(uuids(request.POST.getlist("line"))) & known
         picked = [line for line in prefilled.lines if line.id in chosen]
-        decision = queries.decide(voucher, picked, at=at)[1] if picked else None
+        assessed = assess(voucher, picked, at=at) if picked else None
         if "file" in request.POST and form.is_valid():
             ordered = [line.id for line in picked]
             filed = attempt(
@@ -71,8 +72,9 @@ def new(request: HttpRequest, viewer: Viewer, voucher_id: UUID) -> HttpResponse:
         "voucher": voucher,
         "lines": prefilled.lines,
         "chosen": chosen,
-        "decision": decision,
-        "fee_fen": sum(line.fee_fen for line in prefilled.lines if line.id in chosen),
+        "assessed": assessed,
+        "decision": assessed.decision if assessed and assessed.kept else None,
+        "fee_fen": sum(line.fee_fen for line in assessed.kept) if assessed else 0,
         "numbers": queries.numbers([voucher])[voucher.pk],
         "form": form,
     }

@@ -52,7 +52,7 @@ def applications(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @signed_in("applications.file")
 def apply(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Ask for a voucher."""
-    form = Apply(request.POST or None)
+    form = Apply(request.POST or None, initial={"asked": request.GET.get("asked", "")[:40]})
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         beside = dict.fromkeys((*_AMOUNT_CODES, "asked_amount_impossible"), "asked")

@@ -9,7 +9,9 @@ Kind = Literal["bool", "number", "date", "choice", "division", "set", "table"]
 Unit = tuple[tuple[str, int], ...]
 """Base units with their exponents, sorted: ``fen/rack`` is ``(("fen", 1), ("rack", -1))``."""
 
-BASE_UNITS = frozenset({"fen", "rack", "pflops", "day", "year", "month", "point", "kwh", "unit"})
+BASE_UNITS = frozenset(
+    {"fen", "rack", "pflops", "day", "year", "month", "point", "kwh", "unit", "token"}
+)
 """What can be counted. ``ratio`` is no unit at all."""
 
 

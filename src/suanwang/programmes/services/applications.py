@@ -19,7 +19,7 @@ from suanwang.people.services import record, require, take_duty
 from suanwang.programmes.models import Application
 from suanwang.vouchers import services as vouchers
 from suanwang.vouchers.models import Voucher
-from suanwang.vouchers.policy_in_force import MEASURE, fen, in_force
+from suanwang.vouchers.policy_in_force import fen, in_force, measure_in_force
 
 PURPOSE_AT_MOST = 2000
 
@@ -50,7 +50,7 @@ def file_application(asked_fen: int, purpose: str, *, actor: Viewer, at: datetim
     application = Application(
         organisation=organisation,
         policy=package.name,
-        measure=MEASURE,
+        measure=measure_in_force(),
         asked_fen=asked_fen,
         purpose=purpose,
         filed_by=person_of(actor),

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4, uuid5
 from django.db import IntegrityError, transaction
 
 from suanwang.core.errors import NotFound, Refused
+from suanwang.core.money import format_yuan
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
 from suanwang.ledger.services import create_accounts, create_transfers, post_or_refuse
@@ -22,6 +23,7 @@ from suanwang.people.services import record, require, take_duty
 from suanwang.policy import Package
 from suanwang.vouchers import facts as facts_of
 from suanwang.vouchers import queries
+from suanwang.vouchers.choice import Standing, assess
 from suanwang.vouchers.models import Claim, ClaimLine, Voucher
 from suanwang.vouchers.policy_in_force import archived, budget_year, policy_of
 from suanwang.vouchers.rules import LINES_AT_MOST, FeeLine
@@ -37,12 +39,13 @@ def matter(voucher_id: UUID) -> str:
 def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: datetime) -> Claim:
     """Claim paid invoice lines against a voucher; the amount is the policy's and is reserved.
 
-    Lines are claimed whole even when a cap cuts the amount; the decision says which cap cut.
+    Lines are claimed whole even when a cap cuts the amount; the decision says which cap cut. Lines
+    that get more by another policy are left out and stay free (best, highest, not twice).
 
     Refuses ``voucher_not_found``, ``voucher_expired``, ``claim_without_lines``,
     ``claim_too_many_lines``, ``line_not_found``, ``line_not_paid``, ``line_already_claimed``,
     ``line_not_local_platform``, ``line_outside_validity``, ``claim_not_eligible`` with the
-    policy's reasons, ``claim_amount_zero``, ``voucher_exhausted``.
+    policy's reasons, ``claim_better_elsewhere``, ``claim_amount_zero``, ``voucher_exhausted``.
     """
     require(actor, "claims.file")
     locked = Voucher.objects.select_for_update(of=("self",)).select_related("holder")
@@ -53,11 +56,17 @@ def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: 
         raise Refused("voucher_expired", number=held.number, expired_at=held.expires_at)
     package = policy_of(held.policy, held.package_hash)
     fees = _fee_lines(held.holder, package, lines)
-    facts, decision = queries.decide(held, fees, at=at)
+    assessed = assess(held, fees, at=at)
+    decision = assessed.decision
+    if assessed.better and not assessed.kept:
+        raise Refused("claim_better_elsewhere", **_elsewhere(assessed.better))
     if not decision.eligible:
         raise Refused("claim_not_eligible", **facts_of.unmet(decision))
     if not decision.amount_fen:
         raise Refused("claim_amount_zero")
+    fees = list(assessed.kept)
+    for other in assessed.standings[1:]:
+        archived(other.package, at=at)
     claim = Claim(
         id=uuid4(),
         voucher=held,
@@ -65,8 +74,9 @@ def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: 
         paid_fee_fen=sum(line.fee_fen for line in fees),
         amount_fen=decision.amount_fen,
         decision=decision.as_json(),
-        facts=facts_of.as_json(facts),
+        facts=facts_of.as_json(assessed.facts),
         package=archived(package, at=at),
+        comparison=assessed.as_json(),
         filed_by=person_of(actor),
         filed_at=at,
     )
@@ -100,9 +110,25 @@ def _fee_lines(
         line = found.get(line_id)
         if line is None:
             raise NotFound("line_not_found", line=str(line_id))
-        _must_be_claimable(line, queries.why_not(line, package))
-        fees.append(queries.fee_line(line, package))
+        fee = queries.fee_line(line, package)
+        _must_be_claimable(line, queries.why_not(line, fee))
+        assert fee is not None  # noqa: S101 - else it was refused: line_outside_validity
+        fees.append(fee)
     return fees
+
+
+def _elsewhere(better: Standing) -> dict[str, object]:
+    """Where the fees get more, for people and for programs."""
+    lead = better.package.units[better.package.measure(better.measure).lead]
+    return {
+        "policy": better.name,
+        "policy_zh": better.package.title["zh"],
+        "policy_en": better.package.title["en"],
+        "lead_zh": lead["zh"],
+        "lead_en": lead["en"],
+        "amount": format_yuan(better.gives),
+        "amount_fen": better.gives,
+    }
 
 
 def _must_be_claimable(line: InvoiceLine, code: str | None) -> None:

@@ -24,7 +24,13 @@ from suanwang.policy import Package
 from suanwang.vouchers import certificate, rules
 from suanwang.vouchers.models import Voucher
 from suanwang.vouchers.platform_key import private_key
-from suanwang.vouchers.policy_in_force import MEASURE, archived, budget_year, fen, in_force
+from suanwang.vouchers.policy_in_force import (
+    archived,
+    budget_year,
+    fen,
+    in_force,
+    measure_in_force,
+)
 
 
 @transaction.atomic
@@ -121,7 +127,7 @@ def issue(
         holder=holder.name,
         holder_code=holder.uscc,
         policy=package.name,
-        measure=MEASURE,
+        measure=measure_in_force(),
         package_hash=package.content_hash,
         year=year,
         face_fen=face_fen,
@@ -134,7 +140,7 @@ def issue(
         holder=holder,
         policy=package.name,
         package_hash=package.content_hash,
-        measure=MEASURE,
+        measure=measure_in_force(),
         year=year,
         face_fen=face_fen,
         issued_at=at,

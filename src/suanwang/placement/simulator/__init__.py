@@ -1,0 +1,1 @@
+"""Cities and workloads played through the scheduling core."""
