@@ -308,8 +308,8 @@ def _take_priority(option: str, value: str, fields: dict[str, object]) -> str:
 
 
 _PLACES: Final = {
-    **{tier: "tiers" for tier in ("center", "park", "edge")},
-    **{kind: "kinds" for kind in ("general", "intelligent", "super")},
+    **dict.fromkeys(("center", "park", "edge"), "tiers"),
+    **dict.fromkeys(("general", "intelligent", "super"), "kinds"),
 }
 
 

@@ -64,7 +64,7 @@ def _near(where: Where, site: Site, links: Links) -> bool:
 def check_wishes(spec: JobSpec, organisation: Organisation, *, at: datetime) -> None:
     """What only the books can tell of a job's wishes.
 
-    Refuses ``job_deadline_past``, ``job_after_unknown`` (also another organisation's),
+    Refuses ``job_deadline_past``, ``job_to_follow_unknown`` (also another organisation's),
     ``job_after_failed``, ``job_priority_not_granted``, ``job_place_unknown``,
     ``job_dataset_unknown``. A job comes only after jobs that are there already, so no circle of
     them can be made.
@@ -85,7 +85,7 @@ def _check_after(spec: JobSpec, organisation: Organisation) -> None:
     )
     for before in spec.after:
         if before not in known:
-            raise Refused("job_after_unknown", job=str(before))
+            raise Refused("job_to_follow_unknown", job=str(before))
         if known[before] in Job.ENDED - {Job.State.SUCCEEDED}:
             raise Refused("job_after_failed", job=str(before), state=known[before])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,13 +25,14 @@ from suanwang.jobs.services.reports import lose
 from suanwang.jobs.shares import policy, usage
 from suanwang.jobs.snapshot import local, take_snapshot
 from suanwang.jobs.story import state_of
-from suanwang.placement import Ask, Decisions, Placement, Policy, Snapshot, Wait, decide
+from suanwang.placement import Ask, Decisions, Placement, Policy, Reason, Snapshot, Wait, decide
 from suanwang.registry import queries as registry
 
 QUEUE_LOOKED_AT = 2_000
 """How many of the oldest queued jobs one step decides on."""
 _USAGE_KEPT = timedelta(seconds=60)
 _START_MOVED = timedelta(minutes=2)
+_HELPS_KEPT = 3
 
 
 @dataclass
@@ -135,20 +136,30 @@ def _admit(placements: Sequence[Placement], at: datetime) -> int:
 
 
 def _as_json(decided: Placement | Wait) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "code": decided.reason.code,
-        "facts": dict(decided.reason.facts),
-    }
+    """As it is kept with the job. Moments are kept in UTC; the core speaks the city's time."""
+    found = _reason_json(decided.reason)
     if isinstance(decided, Wait):
         if decided.starts_at is not None:
-            found["starts_at"] = decided.starts_at.isoformat(timespec="minutes")
+            found["starts_at"] = _utc(decided.starts_at)
         if decided.starts_by is not None:
-            found["starts_by"] = decided.starts_by.isoformat(timespec="minutes")
+            found["starts_by"] = _utc(decided.starts_by)
         if decided.helps:
-            found["helps"] = [
-                {"code": help_.code, "facts": dict(help_.facts)} for help_ in decided.helps[:3]
-            ]
+            found["helps"] = [_reason_json(help_) for help_ in decided.helps[:_HELPS_KEPT]]
     return found
+
+
+def _reason_json(reason: Reason) -> dict[str, Any]:
+    facts = {
+        name: _utc(datetime.fromisoformat(value))
+        if name.endswith(("_at", "_by")) and isinstance(value, str) and value
+        else value
+        for name, value in reason.facts.items()
+    }
+    return {"code": reason.code, "facts": facts}
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="minutes")
 
 
 @transaction.atomic
@@ -173,7 +184,7 @@ def _explain(jobs: dict[Any, Job], waits: Sequence[Wait], at: datetime) -> None:
 
 
 def _start_moved(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    was, is_now = (each.get("facts", {}).get("starts_at") for each in (before, now))
+    was, is_now = before.get("starts_at"), now.get("starts_at")
     if was is None or is_now is None:
         return was is not is_now
     gap = datetime.fromisoformat(is_now) - datetime.fromisoformat(was)
