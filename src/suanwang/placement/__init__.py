@@ -1,6 +1,7 @@
 """The scheduling core: a pure function from a snapshot and a queue to decisions with reasons."""
 
-from suanwang.placement.core import decide, fits_empty
+from suanwang.placement.core import decide
+from suanwang.placement.memory import Memory
 from suanwang.placement.terms import (
     WHOLE_CARD,
     Ask,
@@ -36,6 +37,7 @@ __all__ = [
     "Goal",
     "Link",
     "Machine",
+    "Memory",
     "Need",
     "Placement",
     "Policy",
@@ -52,5 +54,4 @@ __all__ = [
     "Wait",
     "Where",
     "decide",
-    "fits_empty",
 ]

@@ -37,6 +37,16 @@ class Calendar:
         self._free = np.empty((16, whole.size), np.int64)
         self._times[0], self._free[0], self._count = begins_at, whole, 1
 
+    @classmethod
+    def of_steps(cls, times: npt.NDArray[np.int64], free: npt.NDArray[np.int64]) -> Calendar:
+        """One made at once of what is free [n, resources] from each of n rising instants on."""
+        made = cls(free[0], int(times[0]))
+        made._count = times.size
+        made._times = np.empty(times.size + 16, np.int64)
+        made._free = np.empty((times.size + 16, free.shape[1]), np.int64)
+        made._times[: times.size], made._free[: times.size] = times, free
+        return made
+
     def earliest(self, amount: Amount, seconds: int, not_before: int) -> int:
         """The first instant at or after ``not_before`` (and ``begins_at``) from which ``amount``
         is free for ``seconds``; NEVER (-1) if the group is too small for it."""

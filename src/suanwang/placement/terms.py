@@ -66,6 +66,8 @@ class Card:
     domestic: bool = False
     gflops: Mapping[str, int] = field(default_factory=dict)
     """Dense GFLOPS of one card by precision (``fp16``, ``fp32``, …); absent: no evidence."""
+    watts: int = 0
+    """What it draws under load by its data sheet; 0: unknown (``goals.CARD_WATTS``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,12 @@ class Machine:
     """Whether the agent of its cluster was heard lately."""
     rack: str = ""
     summary_at: datetime | None = None
-    """Set for a summary: ``whole`` is what the cluster said to have at this moment in all, and a
-    start there may be refused by it."""
+    """Set for a summary: ``whole`` is all the nodes of a cluster together, and a start there may
+    be refused by it."""
+    free: Room | None = None
+    """Of a summary: what it said was free at that moment; None: ``whole`` less what we sent."""
+    largest: Room | None = None
+    """Of a summary: its largest node, if it says; no node of a job may ask for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ class Running:
     room: Room
     """On each of the machines."""
     ends_by: datetime
-    """By its walltime."""
+    """By its walltime; once it was told to give way, by the end of its grace."""
     expected_end: datetime | None = None
     """By what jobs like it really took; None: as ``ends_by``."""
     organisation: str = ""
@@ -178,7 +184,7 @@ class Ask:
     cost_max_fen: int
     """What is held for it; a place where the full walltime could cost more will not do."""
     nodes: int = 1
-    """All or nothing."""
+    """All or nothing, each on a machine of its own unless ``spread`` is ``node``."""
     spread: Spread = "centre"
     model: str | None = None
     capability: Capability | None = None
@@ -243,8 +249,14 @@ class Policy:
     """How the city schedules; everything that may be chosen, with the defaults it runs with."""
 
     order: str = "ours"
-    """A name of ``turn.ORDERS``."""
-    backfill: Literal["none", "easy", "conservative"] = "conservative"
+    """A name of ``turn.ORDERS``; the turn of jobs within an organisation."""
+    fair: bool = True
+    """Whether organisations take turns by their dominant share; else one line for all."""
+    share_half_life: timedelta = timedelta(days=2)
+    """After so long past use weighs half (``shares``)."""
+    backfill: Literal["none", "easy", "pair", "conservative"] = "conservative"
+    """How many waiting jobs have a start kept that nobody behind them may put off: none, and
+    nobody passes them at all; the first; the first two; the first ``reservations_max``."""
     reservations_max: int = 100
     """How many waiting jobs get a start kept for them; the first in turn."""
     packing: str = "ours"
@@ -259,6 +271,8 @@ class Policy:
     attempts_max: int = 3
     seed: int = 0
     """Of the one fixed order in which equally good machines are taken."""
+    helps: bool = True
+    """Whether it is worked out what would help a waiting job; a simulation need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +293,8 @@ class Placement:
     cards: tuple[tuple[int, ...], ...]
     """Which cards of each machine; empty tuples without cards."""
     reason: Reason
+    warnings: tuple[Reason, ...] = ()
+    """What its owner should know though it starts, such as a deadline it will miss."""
 
     @property
     def machine(self) -> Machine:
@@ -298,6 +314,8 @@ class Wait:
     """The latest, if everything that runs takes its whole walltime."""
     helps: tuple[Reason, ...] = ()
     """Smaller wishes that would start it now or at all, the smallest first."""
+    warnings: tuple[Reason, ...] = ()
+    """As of a placement."""
 
 
 @dataclass(frozen=True, slots=True)
