@@ -49,6 +49,8 @@ class ReportIn(In):
     isolation: str = Field("", max_length=60)
     gangs: bool = False
     """Whether the engine starts jobs of several nodes."""
+    summary: bool = False
+    """Whether the nodes are sums over a cluster that does not tell more, and no machines."""
 
 
 class TimeOut(Schema):
@@ -73,9 +75,16 @@ class LeaseOut(Schema):
     expires_at: datetime
 
 
+class GiveWayOut(Schema):
+    attempt_id: UUID
+    grace_seconds: int
+    """So long it may still save its work; then it is stopped, and its job queues again."""
+
+
 class PollOut(Schema):
     leases: list[LeaseOut]
     cancel: list[UUID]
+    give_way: list[GiveWayOut]
     server_time: datetime
 
 
@@ -138,6 +147,7 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
         version=payload.version,
         isolation=payload.isolation,
         gangs=payload.gangs,
+        summary=payload.summary,
         at=at,
     )
     bells.ring(bells.QUEUE)
@@ -156,7 +166,12 @@ def poll(request: HttpRequest, payload: PollIn) -> Any:
     seconds = min(payload.wait_seconds, POLL_SECONDS_MAX)
     orders = bells.wait_for(look, bells.CLUSTER, agent.cluster_id, seconds=seconds)
     found = orders or services.Orders()
-    return {"leases": found.leases, "cancel": found.cancel, "server_time": clock.now()}
+    return {
+        "leases": found.leases,
+        "cancel": found.cancel,
+        "give_way": found.give_way,
+        "server_time": clock.now(),
+    }
 
 
 @agent_router.post("/states", response=TakenOut, auth=signed_agent)

@@ -27,7 +27,14 @@ def room(cores: int, memory_mib: int, cards: int, nodes: int, card_milli: int) -
     return Room(cores * 1000 // nodes, memory_mib // nodes, cards // nodes, card_milli)
 
 
-def ask_of(job: Job, *, attempt: int = 1, gang_centres: Collection[str] = ()) -> Ask:
+def ask_of(
+    job: Job,
+    *,
+    attempt: int = 1,
+    gang_centres: Collection[str] = (),
+    expected_seconds: int | None = None,
+    refused_at: Mapping[UUID, datetime] | None = None,
+) -> Ask:
     """A queued job as placement sees it. A job of several nodes goes only to centres of which a
     cluster starts such jobs.
     """
@@ -49,8 +56,9 @@ def ask_of(job: Job, *, attempt: int = 1, gang_centres: Collection[str] = ()) ->
         not_before=_moment(spec, "not_before"),
         deadline=_moment(spec, "deadline"),
         deferrable=spec.get("deferrable", False),
-        # Nothing runs that could be told to give way: the dispatcher does not preempt.
-        preemptible=False,
+        preemptible=spec.get("preemptible", False),
+        expected_seconds=expected_seconds,
+        refused_at=refused_at or {},
         after=tuple(UUID(one) for one in spec.get("after", ())),
         attempt=attempt,
     )

@@ -31,22 +31,24 @@ class Floor:
         """Hold a job's room on all of its nodes and say which cards on each; None: there is not
         enough on one of them any more, and nothing is held.
         """
-        if len(set(nodes)) < len(nodes) or not all(
-            self._has(node, asked) for node in nodes if node in self.nodes
-        ):
-            return None
-        if any(node not in self.nodes for node in nodes):
-            return None
-        chosen = []
-        for position, node in enumerate(nodes):
+        chosen: list[list[int]] = []
+        for position, node in enumerate(nodes):  # one may be there twice: spread "node"
             wish = list(wished[position]) if position < len(wished) else []
-            cards = wish if self._free(node, asked, wish) else self._first_free(node, asked)
-            if len(cards) < asked.cards:
+            cards = self._cards_for(node, asked, wish)
+            if cards is None:
+                for held, given in zip(nodes, chosen, strict=False):
+                    self._take(held, asked, given, -1)
                 return None
-            chosen.append(cards)
-        for node, cards in zip(nodes, chosen, strict=True):
             self._take(node, asked, cards)
+            chosen.append(cards)
         return chosen if asked.cards else []
+
+    def _cards_for(self, node: int, asked: Room, wish: list[int]) -> list[int] | None:
+        """Cards of a node for one part of a job; None: it has no room for it."""
+        if node not in self.nodes or not self._has(node, asked):
+            return None
+        cards = wish if self._free(node, asked, wish) else self._first_free(node, asked)
+        return cards if len(cards) >= asked.cards else None
 
     def _has(self, node: int, asked: Room) -> bool:
         return asked.core_milli <= self._cores[node] and asked.memory_mib <= self._memory[node]
@@ -63,13 +65,13 @@ class Floor:
         open_cards = [card for card, milli in enumerate(left) if milli >= asked.card_milli]
         return sorted(open_cards, key=lambda card: (left[card], card))[: asked.cards]
 
-    def _take(self, node: int, held: Room, cards: Sequence[int]) -> None:
-        self._cores[node] -= held.core_milli
-        self._memory[node] -= held.memory_mib
+    def _take(self, node: int, held: Room, cards: Sequence[int], sign: int = 1) -> None:
+        self._cores[node] -= sign * held.core_milli
+        self._memory[node] -= sign * held.memory_mib
         known = cards if len(cards) == held.cards else self._first_free(node, held)
         for card in known:
             if card < len(self._cards[node]):  # a node may have lost cards under a running job
-                self._cards[node][card] -= held.card_milli
+                self._cards[node][card] -= sign * held.card_milli
 
 
 def _held(nodes: Collection[int]) -> Iterator[tuple[int, Room, list[int]]]:

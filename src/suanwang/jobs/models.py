@@ -133,6 +133,16 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     isolation = models.CharField(max_length=60, blank=True)
+    give_way_by = models.DateTimeField(null=True)
+    """Until when it may save its work, once it was told to give way to another job."""
+    give_way_told = models.BooleanField(default=False)
+    """Whether the agent was handed that order."""
+    refused = models.BooleanField(default=False)
+    """Whether its cluster would not start it."""
+    charged = models.BooleanField(default=True)
+    """Whether it counts against how often a job is tried. What gave way, or what a cluster known
+    by summary refused because the summary was old, is no fault of the job.
+    """
 
     class Meta:
         constraints = [

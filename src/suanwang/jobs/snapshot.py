@@ -31,19 +31,26 @@ from suanwang.registry.rules import counted_gflops
 _GREY_UNKNOWN = Fraction(2)
 """For a centre without readings: as wasteful as an old one, so that silence never pays."""
 _RESERVED_AHEAD = timedelta(days=90)
+Expect = Callable[[UUID, int, int], int]
+"""Seconds a job will run, of an organisation and a person who asked for a walltime."""
 _PRECISIONS = ("fp64", "fp32", "bf16", "fp16")
 
 
 def take_snapshot(
-    at: datetime, *, after: Iterable[UUID] = (), usage: dict[str, float] | None = None
+    at: datetime,
+    *,
+    after: Iterable[UUID] = (),
+    usage: dict[str, float] | None = None,
+    expect: Expect | None = None,
 ) -> Snapshot:
     """The machines that take new work and what runs on them now; which of the jobs others come
-    ``after`` have ended; what organisations used lately, if it was worked out (``shares.usage``).
+    ``after`` have ended; what organisations used lately, if it was worked out (``shares.usage``);
+    how long jobs are expected to run, if somebody knows (``expected.Expected``).
     """
     machines = _machines(at)
     return Snapshot(
         machines,
-        _running(at),
+        _running(at, expect),
         links=links(),
         reservations=_reservations(at, machines),
         usage=usage or {},
@@ -117,6 +124,8 @@ def _machines(at: datetime) -> list[Machine]:
         "memory_mib",
         "accelerators",
         "accelerator_model_id",
+        "cluster__summary",
+        "reported_at",
     )
     return [
         Machine(
@@ -129,8 +138,21 @@ def _machines(at: datetime) -> list[Machine]:
             rates=rate(centre, model),
             online=cluster in online,
             rack=rack,
+            summary_at=reported_at if summary else None,
         )
-        for node, name, cluster, centre, rack, cores, memory_mib, accelerators, model in nodes
+        for (
+            node,
+            name,
+            cluster,
+            centre,
+            rack,
+            cores,
+            memory_mib,
+            accelerators,
+            model,
+            summary,
+            reported_at,
+        ) in nodes
         if centre in site
     ]
 
@@ -155,7 +177,7 @@ def rates(at: datetime) -> Callable[[UUID, str | None], Rates]:
     return of
 
 
-def _running(at: datetime) -> list[Running]:
+def _running(at: datetime, expect: Expect | None) -> list[Running]:
     live = Attempt.objects.filter(state__in=Attempt.LIVE).values_list(
         "job_id",
         "node_id",
@@ -170,13 +192,20 @@ def _running(at: datetime) -> list[Running]:
         "job__organisation_id",
         "job__spec__priority",
         "started_at",
+        "give_way_by",
+        "job__spec__preemptible",
+        "job__submitted_by_id",
     )
     return [
         Running(
             job_id=job,
             machine_ids=(node, *more),
             room=room(cores, memory_mib, accelerators, nodes, milli),
-            ends_by=(started or at) + timedelta(seconds=walltime),
+            ends_by=give_way_by or (started or at) + timedelta(seconds=walltime),
+            expected_end=None
+            if give_way_by or expect is None
+            else (started or at) + timedelta(seconds=expect(organisation, person, walltime)),
+            preemptible=bool(preemptible) and give_way_by is None,
             organisation=str(organisation),
             priority=PRIORITIES[priority or "normal"],
             started_at=started,
@@ -196,6 +225,9 @@ def _running(at: datetime) -> list[Running]:
             organisation,
             priority,
             started,
+            give_way_by,
+            preemptible,
+            person,
         ) in live
     ]
 

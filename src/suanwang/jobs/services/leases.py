@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -34,14 +35,27 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class GiveWay:
+    """An attempt that must stop for another job, and how long it may take to save its work."""
+
+    attempt_id: UUID
+    grace_seconds: int
+
+
+@dataclass
 class Orders:
     """What an agent is to start and to stop."""
 
     leases: list[Lease] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    give_way: list[GiveWay] = field(default_factory=list)
+    news: bool = False
+    """Whether an order to give way is in it that the agent was not handed before. Such an order
+    is repeated for as long as it holds, but nobody is woken for it twice.
+    """
 
     def __bool__(self) -> bool:
-        return bool(self.leases or self.cancel)
+        return bool(self.leases or self.cancel or self.news)
 
 
 @transaction.atomic
@@ -59,11 +73,16 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
         .order_by("leased_at", "id")
     )
     names = _names_of_others(live)
-    renew, taken = [], []
+    renew, taken, told = [], [], []
     for attempt in live:
         named = attempt.pk in running
         if attempt.job.state == Job.State.CANCELLING:
             orders.cancel.append(attempt.pk)
+        elif attempt.give_way_by is not None and attempt.agent_id is not None:
+            left = math.ceil((attempt.give_way_by - at).total_seconds())
+            orders.give_way.append(GiveWay(attempt.pk, max(left, 1)))
+            if not attempt.give_way_told:
+                told.append(attempt.pk)
         elif not named and attempt.state == Attempt.State.LEASED:
             if attempt.agent_id is None:
                 taken.append(attempt.pk)
@@ -88,6 +107,9 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
             )
             lost = set(taken) - mine
             orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
+    if told:
+        orders.news = True
+        Attempt.objects.filter(pk__in=told).update(give_way_told=True)
     if renew:
         Attempt.objects.filter(pk__in=renew, state__in=Attempt.LIVE).update(
             expires_at=at + LEASE_RENEWED
