@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from suanwang.placement.terms_of_time import FOREVER, NEVER
 from suanwang.placement.wishes import Kind
 
 Ints = npt.NDArray[np.int64]
+_earliest: Any = loops.earliest
+_least_free: Any = loops.least_free
+_with_room: Any = loops.with_room
 
 
 class Spot(NamedTuple):
@@ -164,7 +167,7 @@ class Floor:
         return min(spot.start, int(when.max()))
 
     def _earliest(self, kind: Kind, members: Ints, seconds: int, column: int = loops.ENDS) -> Ints:
-        found: Ints = loops.earliest(
+        found: Ints = _earliest(
             members,
             *self.city.arrays(),
             self.city.slots,
@@ -181,7 +184,7 @@ class Floor:
         return found
 
     def _least_free(self, position: int, start: int, seconds: int) -> Ints:
-        found: Ints = loops.least_free(
+        found: Ints = _least_free(
             position,
             *self.city.arrays()[1:],
             self.city.slots,
@@ -324,7 +327,7 @@ class Floor:
     def has_room_beside_kept(self, kind: Kind) -> bool:
         """Whether a machine has room now that is kept for others."""
         members = self._with_kept([place.group.number for place in kind.places])
-        return bool(loops.with_room(members, *self.city.arrays(), *kind.room).any())
+        return bool(_with_room(members, *self.city.arrays(), *kind.room).any())
 
     def is_kept(self, position: int) -> bool:
         """Whether something is kept on a machine."""

@@ -163,4 +163,5 @@ def _standing(
         if quota.organisation in number:
             most[number[quota.organisation]] = quota.core_milli, np.inf, quota.card_milli
     over = (before(amounts) + amounts + held[of] > most[of]) & (amounts > 0)
-    return over.any(axis=1), (share + past[of]) / np.maximum(weight[of], 1e-9)
+    borrows: npt.NDArray[np.bool_] = np.asarray(over.any(axis=1), np.bool_)
+    return borrows, (share + past[of]) / np.maximum(weight[of], 1e-9)
