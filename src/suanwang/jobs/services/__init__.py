@@ -1,6 +1,7 @@
 """The verbs of jobs: the only writers of their tables, one transaction each."""
 
 from suanwang.jobs.estimate import estimate
+from suanwang.jobs.services.batch import BATCH_JOBS_MAX, submit_batch
 from suanwang.jobs.services.cancellation import cancel
 from suanwang.jobs.services.dispatch import Memory, abandon_expired, dispatch_once
 from suanwang.jobs.services.leases import GiveWay, Lease, Orders, lease
@@ -10,6 +11,7 @@ from suanwang.jobs.services.requests import forget_nonces, use_nonce
 from suanwang.jobs.services.submission import submit
 
 __all__ = [
+    "BATCH_JOBS_MAX",
     "GiveWay",
     "Lease",
     "Memory",
@@ -24,6 +26,7 @@ __all__ = [
     "lease",
     "put_file",
     "submit",
+    "submit_batch",
     "take_log",
     "take_states",
     "use_nonce",
