@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from suanwang.placement import Ask, Machine, Memory, Policy, Room, Site, Snapshot, decide
 
-from .placement_city import HOUR, IN_LINE, NOW, Life, ask, check_capacity, machine, started
+from .placement_city import HOUR, IN_LINE, NOW, Life, ask, check_capacity, machine, run, started
 
 FAST = settings(deadline=None, max_examples=60)
 SLOW = settings(deadline=None, max_examples=25)
@@ -101,6 +101,52 @@ def test_no_later_job_puts_off_a_start_that_was_kept(
     first = {each.job_id for each in queue[:ahead]}
     assert [p for p in together.placements if p.job_id in first] == alone.placements
     assert [w for w in together.waits if w.job_id in first] == alone.waits
+
+
+@FAST
+@given(machines(), jobs())
+def test_what_is_started_and_kept_fits_together_at_every_instant(
+    city: list[Machine], queue: list[Ask]
+) -> None:
+    """Every promise at once, each job on its machine from its start for its walltime."""
+    kinds = [Room(4000, 10), Room(6000, 10), Room(2000, 10, 1)]
+    queue = [
+        replace(each, nodes=1, spread="any", goal="cheapest", room=kinds[each.room.cards % 3])
+        for each in queue
+    ]
+    by_id = {each.job_id: each for each in queue}
+    decisions = decide(Snapshot(city), queue, NOW, replace(IN_LINE, reservations_max=99))
+    spans = [(p.machine.name, NOW, by_id[p.job_id]) for p in decisions.placements]
+    spans += [
+        (str(w.reason.facts["node"]), w.starts_by, by_id[w.job_id])
+        for w in decisions.waits
+        if w.starts_by is not None
+    ]
+    for one in city:
+        there = [(start, each) for name, start, each in spans if name == one.name]
+        for instant, _ in there:
+            at_once = [
+                each.room
+                for start, each in there
+                if start <= instant < start + timedelta(seconds=each.walltime_seconds)
+            ]
+            assert sum(room.core_milli for room in at_once) <= one.whole.core_milli
+            assert sum(room.memory_mib for room in at_once) <= one.whole.memory_mib
+            assert sum(room.cards for room in at_once) <= one.whole.cards
+
+
+def test_a_share_of_a_card_does_not_take_a_card_that_is_kept() -> None:
+    """Three cards: half of the first is in use for an hour, half of the last for days. Two whole
+    ones are kept for in an hour; a share of long duration may only join the last."""
+    half, days = Room(1000, 10, 1, 500), 99 * HOUR
+    held = [
+        run(100, 1, room=Room(12_000, 10, 1, 500), cards=((0,),), ends_by=NOW + HOUR),
+        run(101, 1, room=half, cards=((2,),), ends_by=NOW + days),
+    ]
+    queue = [ask(1, cores=12, cards=2, hours=2), ask(2, room=half, hours=9)]
+    decisions = decide(Snapshot([machine(1, 16, 3)], held), queue, NOW, IN_LINE)
+    assert decisions.waits[0].starts_by == NOW + HOUR
+    assert [p.cards for p in decisions.placements] in ([], [((2,),)])
 
 
 @SLOW

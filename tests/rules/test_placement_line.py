@@ -221,6 +221,9 @@ def test_only_a_higher_class_makes_others_give_way_and_only_as_many_as_needed() 
     assert stopped(held(0, 1, 2, 1), 8, 2) in ([100, 101], [100, 103])
     assert stopped(held(0, 1, 2, 1), 16, 2) == []
     assert stopped(held(1, 1, 1, 1), 4, 1) == []
+    small = run(100, 1, 4, hours=9, preemptible=True)
+    large = run(101, 1, 12, hours=9, preemptible=True)
+    assert stopped(Snapshot([machine(1, 16)], [small, large]), 12, 1) == [101]
 
 
 def test_nobody_gives_way_if_the_job_starts_as_early_without_it() -> None:
@@ -270,5 +273,8 @@ def test_every_one_that_gives_way_is_of_a_lower_class_and_needed(
             for each_held in held:
                 if each_held.job_id not in mine or each_held.job_id == spared:
                     free[each_held.machine_ids[0]] -= each_held.room.core_milli
+            for placed in decisions.placements:
+                for each_machine in placed.machines:
+                    free[each_machine.id] -= wanted[placed.job_id].room.core_milli
             on = by_id[spared].machine_ids[0]
             assert free[on] < wanted[job].room.core_milli

@@ -2,6 +2,7 @@
 
 from suanwang.placement.core import decide
 from suanwang.placement.memory import Memory
+from suanwang.placement.roll import Roll
 from suanwang.placement.terms import (
     WHOLE_CARD,
     Ask,
@@ -46,6 +47,7 @@ __all__ = [
     "Rates",
     "Reason",
     "Reservation",
+    "Roll",
     "Room",
     "Running",
     "Site",

@@ -92,6 +92,10 @@ class City:
         self.models = {each.card.model for each in self.groups if each.card}
         self.members = [np.array(each.members, np.int64) for each in self.groups]
         self.running: dict[UUID, Held] = {}
+        self.stoppable: dict[UUID, Held] = {}
+        """Those of it that may be told to give way."""
+        self.supposed: list[UUID] = []
+        """Jobs of the last decision, until it is known that they really began."""
         self.use: dict[str, list[int]] = {}
         """Milli-cores, MiB and milli-cards each organisation holds."""
         self._set_racks()
@@ -211,6 +215,7 @@ class City:
             tuple(counted),
         )
         self.running[running.job_id] = held
+        self._note_stoppable(held)
         self._use(running, 1)
 
     def _send(self, number: int, running: Running) -> bool:
@@ -242,6 +247,7 @@ class City:
         cards: Sequence[tuple[int, ...]],
     ) -> None:
         """Note a job whose room was taken in the pool already (``take``)."""
+        self.supposed.append(running.job_id)
         self._write(running, list(zip(positions, cards, strict=True)))
 
     def take(self, position: int, room: Room, kind: int | None = None) -> tuple[int, ...]:
@@ -261,6 +267,7 @@ class City:
     def release(self, job_id: UUID) -> None:
         """A job ended, or never started: what it held is free."""
         held = self.running.pop(job_id)
+        self.stoppable.pop(job_id, None)
         room = held.running.room
         for position, cards, row, counted in zip(
             held.positions, held.cards, held.slots, held.counted, strict=True
@@ -286,21 +293,22 @@ class City:
             at = int(self.slots[at, NEXT])
         self.slots[at, NEXT] = after
 
-    def follow(self, running: Iterable[Running]) -> bool:
-        """Take over what really runs. False: not possible by small steps, make a new city."""
-        there: set[UUID] = set()
-        changed: list[Running] = []
-        for each in running:
-            there.add(each.job_id)
-            held = self.running.get(each.job_id)
-            if held is None or (held.running is not each and not self._still(held, each)):
-                changed.append(each)
-        for job_id in [job_id for job_id in self.running if job_id not in there]:
-            self.release(job_id)
-        for each in changed:
-            if each.job_id in self.running:
-                self.release(each.job_id)
-        return all(self._begin(each) for each in changed)
+    def follow(self, changes: Mapping[UUID, Running | None]) -> bool:
+        """Take over how jobs really run (None: no longer), and that nothing else does of what was
+        only decided to start. False: not possible by small steps, make a new city."""
+        real: dict[UUID, Running | None] = dict.fromkeys(self.supposed)
+        real.update(changes)
+        self.supposed.clear()
+        begun: list[Running] = []
+        for job_id, running in sorted(real.items()):
+            held = self.running.get(job_id)
+            if running is not None and held is not None and self._still(held, running):
+                continue
+            if held is not None:
+                self.release(job_id)
+            if running is not None:
+                begun.append(running)
+        return all(self._begin(each) for each in begun)
 
     def _still(self, held: Held, now: Running) -> bool:
         """Whether a job holds what it held; its ends and other facts are taken over."""
@@ -318,7 +326,14 @@ class City:
             expected = ends if now.expected_end is None else second_after(now.expected_end)
             for row in held.slots:
                 self.slots[row, ENDS], self.slots[row, EXPECTED] = ends, expected
+            self._note_stoppable(held)
         return same
+
+    def _note_stoppable(self, held: Held) -> None:
+        if held.running.preemptible:
+            self.stoppable[held.running.job_id] = held
+        else:
+            self.stoppable.pop(held.running.job_id, None)
 
     def _begin(self, running: Running) -> bool:
         places: list[tuple[int, tuple[int, ...]]] = []

@@ -126,7 +126,7 @@ class GivingWay:
         if self._on is None:
             city = self._floor.city
             self._on = {}
-            found = [h for h in city.running.values() if h.running.preemptible]
+            found = list(city.stoppable.values())
             found.sort(key=lambda held: held.running.job_id)
             self._lowest = min((held.running.priority for held in found), default=0)
             for held in found:
