@@ -57,6 +57,23 @@ def test_a_script_alone_is_a_job() -> None:
         ({"environment": {"A": "\x00"}}, "environment", "job_environment_value"),
         ({"environment": {"A": "x" * 32769}}, "environment", "job_environment_too_large"),
         ({"goal": "free"}, "goal", "job_field_wrong"),
+        ({"nodes": 3, "cores": 4}, "job", "job_nodes_uneven"),
+        ({"nodes": 0}, "nodes", "job_field_too_small"),
+        ({"card_milli": 500}, "job", "job_card_without_accelerators"),
+        ({"accelerators": 1, "card_milli": 1001}, "card_milli", "job_field_too_large"),
+        (
+            {"accelerators": 1, "accelerator_model": "h20", "capability": {}},
+            "job",
+            "job_model_and_capability",
+        ),
+        (
+            {"not_before": "2026-12-02T00:00Z", "deadline": "2026-12-01T00:00Z"},
+            "job",
+            "job_deadline_before_start",
+        ),
+        ({"deadline": "2026-12-01T00:00"}, "deadline", "job_field_wrong"),
+        ({"where": {"latency_us_max": 5}}, "where", "job_latency_to_nowhere"),
+        ({"where": {"tiers": ["moon"]}}, "where.tiers.0", "job_field_wrong"),
         ({"colour": "red"}, "colour", "job_field_unknown"),
         ({"files_in": [_FILE, _FILE]}, "job", "job_file_twice"),
         ({"files_in": [_FILE, _FILE | {"name": "a"}]}, "job", "job_file_twice"),
@@ -101,3 +118,33 @@ def test_quantities_are_what_was_allocated_times_whole_seconds() -> None:
         "memory_mib_seconds": 700,
     }
     assert "card_seconds" not in JobSpec(script="true").quantities(7)
+
+
+def test_amounts_of_several_nodes_are_totals_and_metered_as_totals() -> None:
+    spec = JobSpec(script="true", nodes=4, cores=16, memory_mib=4096, accelerators=8)
+    assert spec.per_node == (4, 1024, 2)
+    assert spec.quantities(10) == {
+        "core_seconds": 160,
+        "card_seconds": 80,
+        "memory_mib_seconds": 40960,
+    }
+
+
+def test_what_is_left_open_is_the_usual_on_each_node() -> None:
+    spec = JobSpec(script="true", nodes=3)
+    assert (spec.cores, spec.memory_mib, spec.per_node) == (3, 3072, (1, 1024, 0))
+
+
+@given(cards=st.integers(1, 64), milli=st.integers(1, 1000), seconds=st.integers(1, 30 * 24 * 3600))
+def test_a_share_of_a_card_is_rounded_up_once(cards: int, milli: int, seconds: int) -> None:
+    spec = JobSpec(script="true", accelerators=cards, card_milli=milli)
+    exact, metered = cards * milli * seconds, 1000 * spec.quantities(seconds)["card_seconds"]
+    assert 0 <= metered - exact < 1000
+
+
+def test_a_job_without_wishes_is_stored_without_them() -> None:
+    stored = JobSpec(script="true").as_stored()
+    assert "where" not in stored and "nodes" not in stored
+    wished = JobSpec(script="true", nodes=2, where={"tiers": ["edge", "edge"]})
+    assert JobSpec.model_validate(wished.as_stored()) == wished
+    assert wished.where.tiers == ["edge"]

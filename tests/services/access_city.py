@@ -15,7 +15,16 @@ from uuid import uuid4
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Model
 
-from suanwang.jobs.models import AgentNonce, Attempt, Job, JobEvent, JobFile, JobLog
+from suanwang.jobs.models import (
+    AgentNonce,
+    Attempt,
+    Job,
+    JobEvent,
+    JobFile,
+    JobLog,
+    NodeReservation,
+    OrganisationShare,
+)
 from suanwang.ledger import chart
 from suanwang.ledger.credit import set_credit_limit
 from suanwang.ledger.models import Account, Transfer
@@ -203,6 +212,17 @@ def _centre(side: Side, own: str) -> None:
         isolation=own,
         enrolled_at=AT,
     )
+    keep["link"] = registry.Link.objects.create(
+        one=centre.code, other=f"place-{name}", latency_us=900, measured_at=AT, measured_by="-"
+    )
+    keep["reservation"] = NodeReservation.objects.create(
+        cluster=cluster,
+        nodes=["node-1"],
+        starts_at=AT,
+        ends_at=AT + timedelta(hours=1),
+        reason=own,
+        made_at=AT,
+    )
     keep["nonce"] = AgentNonce.objects.create(agent=agent, nonce=f"leakv{name}", at=AT)
     for meter in registry.Price.Meter.values:
         keep["price"] = registry.Price.objects.create(
@@ -243,6 +263,7 @@ def _jobs(side: Side, mark: str, vault: str) -> None:
         "estimate_fen": AMOUNTS[side.name],
         "submitted_at": AT,
     }
+    keep["share"] = OrganisationShare.objects.create(organisation=side.consumer, set_at=AT)
     keep["job_queued"] = Job.objects.create(**common, hold_id=uuid4())
     keep["job"] = job = Job.objects.create(
         **common,

@@ -157,6 +157,7 @@ WRITES: dict[str, Ask] = {
         ANYBODY, body=lambda side: {"script": "#SBATCH -n 1\nhostname\n"}
     ),
     "POST /api/v1/jobs": Ask("jobs.submit", "self", lambda side: {"spec": job(), "files": {}}),
+    "POST /api/v1/jobs/batch": Ask("jobs.submit", "self", lambda side: {"jobs": [job()]}),
     "POST /api/v1/jobs/upload": Ask(
         "jobs.submit", "self", lambda side: {"spec": json.dumps(job())}, form=True
     ),

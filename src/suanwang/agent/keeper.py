@@ -100,7 +100,17 @@ class Keeper:
                     self._spool.take(attempt, "", "", self._now())
                     self._end_unstarted(attempt, "cancelled", "never_received")
                 elif known.phase in _LIVE_PHASES and not known.cancel:
-                    self._spool.change(attempt, cancel=1)
+                    self._spool.change(attempt, cancel=CANCEL_GRACE_SECONDS)
+
+    def take_give_ways(self, attempts: Mapping[str, int]) -> None:
+        """Remember what must make room for another job, and how many seconds it has to save its
+        work. It is asked to stop at once (SIGTERM) and stopped when they are over.
+        """
+        for attempt, seconds in attempts.items():
+            with self._spool.transaction():
+                known = self._spool.attempt(attempt)
+                if known is not None and known.phase in _LIVE_PHASES and not known.cancel:
+                    self._spool.change(attempt, cancel=seconds)
 
     # -- one round ----------------------------------------------------------------
 
@@ -176,10 +186,8 @@ class Keeper:
         return inputs
 
     def _stop(self, rows: Sequence[AttemptRow]) -> None:
-        if not rows:
-            return
-        self._engine.cancel([row.ref for row in rows], CANCEL_GRACE_SECONDS)
         for row in rows:
+            self._engine.cancel([row.ref], row.cancel)
             self._spool.change(row.attempt_id, cancel_sent=1)
 
     def _observe(self, rows: Sequence[AttemptRow]) -> None:

@@ -34,11 +34,19 @@ class Lease(_Answer):
     expires_at: AwareDatetime
 
 
+class GiveWay(_Answer):
+    """An attempt that must stop for another job, after the time it has to save its work."""
+
+    attempt_id: UUID
+    grace_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)]
+
+
 class Orders(_Answer):
     """What to start and what to stop. One unreadable lease does not hide the others."""
 
     leases: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = []
     cancel: Annotated[list[UUID], Field(max_length=10_000)] = []
+    give_way: Annotated[list[GiveWay], Field(max_length=10_000)] = []
     server_time: AwareDatetime
 
 

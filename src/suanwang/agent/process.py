@@ -147,6 +147,9 @@ class Agent:
                 return
             try:
                 self._keeper.take_cancels([str(one) for one in orders.cancel])
+                self._keeper.take_give_ways(
+                    {str(one.attempt_id): one.grace_seconds for one in orders.give_way}
+                )
                 self._keeper.take_leases(orders.leases)
                 self._show_door()
             finally:  # what could not be written down the platform says again
@@ -176,6 +179,7 @@ class Agent:
                     "engine": facts.engine,
                     "version": __version__,
                     "isolation": facts.isolation,
+                    "gangs": facts.gangs,
                 }
             )
         except (PlatformUnavailable, PlatformRefused) as error:
@@ -220,7 +224,7 @@ class Agent:
             if backoff.worked():
                 self._report_at = self._deliver_at = 0.0
                 log.info("the platform answers again")
-            if orders.leases or orders.cancel:
+            if orders.leases or orders.cancel or orders.give_way:
                 self._taken.clear()
                 self._orders.put(orders)
                 self._wake.set()

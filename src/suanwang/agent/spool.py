@@ -83,7 +83,8 @@ class AttemptRow:
     expires_at: datetime
     phase: str
     ref: str
-    cancel: bool
+    cancel: int
+    """0: goes on; else it is to stop and has so many seconds for it."""
     cancel_sent: bool
     state: str
     sequence: int
@@ -304,7 +305,7 @@ def _attempt(row: sqlite3.Row) -> AttemptRow:
         expires_at=datetime.fromisoformat(row["expires_at"]),
         phase=row["phase"],
         ref=row["ref"],
-        cancel=bool(row["cancel"]),
+        cancel=row["cancel"],
         cancel_sent=bool(row["cancel_sent"]),
         state=row["state"],
         sequence=row["sequence"],

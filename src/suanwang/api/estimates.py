@@ -56,6 +56,8 @@ class OptionOut(Schema):
     cluster: str
     model: str | None
     fits: bool
+    excluded: str | None
+    """The wish that keeps the job from there, by its field."""
     acceptable: bool
     online: bool
     missing_prices: list[str]
@@ -127,6 +129,7 @@ def _option_out(offer: Offer, language: Language) -> dict[str, Any]:
         "cluster": option.cluster.name,
         "model": option.model,
         "fits": option.fits,
+        "excluded": option.excluded,
         "acceptable": option.acceptable,
         "online": option.online,
         "missing_prices": list(option.missing_prices),

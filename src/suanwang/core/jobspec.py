@@ -11,14 +11,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -41,7 +44,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udf
 _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff]")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
+NODES_MAX: Final = 10_000
+AFTER_MAX: Final = 32
+PLACES_MAX: Final = 32
+WHOLE_CARD: Final = 1000
+"""Thousandths of a card."""
+
 Goal = Literal["cheapest", "fastest", "greenest", "balanced"]
+Spread = Literal["any", "centre", "rack", "node"]
+Priority = Literal["low", "normal", "high"]
+PRIORITIES: Final[Mapping[str, int]] = {"low": -1, "normal": 0, "high": 1}
 
 
 def _no_control(text: str) -> str:
@@ -150,8 +162,65 @@ class FileIn(BaseModel):
     """In bytes."""
 
 
+Word = Annotated[StrictStr, Field(min_length=1, max_length=80), AfterValidator(_no_control)]
+
+
+def _each_once(given: list[Any]) -> list[Any]:
+    return sorted(set(given))
+
+
+Words = Annotated[list[Word], Field(max_length=PLACES_MAX), AfterValidator(_each_once)]
+
+
+class Capability(BaseModel):
+    """Any card that can do so much, whoever makes it; dense arithmetic, by accepted evidence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    precision: Literal["fp64", "fp32", "bf16", "fp16"] = "fp16"
+    gflops_min: Annotated[StrictInt, Field(ge=0, le=10**9)] = 0
+    """300 TFLOPS are 300,000."""
+    memory_mib_min: Annotated[StrictInt, Field(ge=0, le=10**8)] = 0
+
+
+class Where(BaseModel):
+    """Which places will do; what is left out means any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tiers: Annotated[
+        list[Literal["center", "park", "edge"]], Field(max_length=3), AfterValidator(_each_once)
+    ] = Field(default_factory=list)
+    kinds: Annotated[
+        list[Literal["general", "intelligent", "super"]],
+        Field(max_length=3),
+        AfterValidator(_each_once),
+    ] = Field(default_factory=list)
+    divisions: Words = Field(default_factory=list)
+    datasets: Words = Field(default_factory=list)
+    """All of them must be kept at the centre."""
+    near: Word | None = None
+    """A place of the link table: a centre's or a division's code."""
+    latency_us_max: Annotated[StrictInt, Field(ge=1, le=10**9)] | None = None
+    """To ``near``, in microseconds; a pair nobody measured will not do."""
+    trust_min: Annotated[StrictInt, Field(ge=0, le=1)] = 0
+    """1: only centres the operator has verified."""
+    voucher_eligible: StrictBool = False
+    domestic: Literal["indifferent", "preferred", "required"] = "indifferent"
+
+    @model_validator(mode="after")
+    def _near_something(self) -> Where:
+        if self.latency_us_max is not None and self.near is None:
+            raise PydanticCustomError(
+                "job_latency_to_nowhere", "a latency is asked for, but not to which place"
+            )
+        return self
+
+
 class JobSpec(BaseModel):
-    """A job as asked for. Amounts are totals over the whole job, in base units."""
+    """A job as asked for. Amounts are totals over the whole job, in base units; a job of several
+    nodes has the same part of them on each (``per_node``).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -176,9 +245,42 @@ class JobSpec(BaseModel):
     ) = None
     """The centre asked for by its code; None lets the city choose."""
     goal: Goal = "balanced"
+    nodes: Annotated[StrictInt, Field(ge=1, le=NODES_MAX)] = 1
+    """All of them at once or none; cores, memory and cards are divided evenly among them."""
+    spread: Spread = "centre"
+    """How close the nodes must be to each other."""
+    card_milli: Annotated[StrictInt, Field(ge=1, le=WHOLE_CARD)] = WHOLE_CARD
+    """Thousandths of each card asked for."""
+    capability: Capability | None = None
+    """What each card must be able to do, instead of a model."""
+    where: Where = Field(default_factory=Where)
+    price_max_fen: Annotated[StrictInt, Field(ge=0, le=10**15)] | None = None
+    """What the full walltime may cost at most; dearer places will not do."""
+    priority: Priority = "normal"
+    not_before: AwareDatetime | None = None
+    deadline: AwareDatetime | None = None
+    """When it must have ended."""
+    deferrable: StrictBool = False
+    """May wait for a green hour of a centre."""
+    preemptible: StrictBool = False
+    """May be told to give way, and queues again."""
+    after: Annotated[list[UUID], Field(max_length=AFTER_MAX), AfterValidator(_each_once)] = Field(
+        default_factory=list
+    )
+    """Jobs of the same organisation that must have ended well before."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_per_node(cls, given: Any) -> Any:
+        """What is left open is the usual on each node."""
+        nodes = given.get("nodes") if isinstance(given, dict) else None
+        if not isinstance(nodes, int) or not 1 < nodes <= NODES_MAX:
+            return given
+        return {"cores": nodes, "memory_mib": 1024 * nodes} | given
 
     @model_validator(mode="after")
     def _fits_together(self) -> JobSpec:
+        self._wishes_fit_together()
         if self.accelerator_model is not None and self.accelerators == 0:
             raise PydanticCustomError(
                 "job_model_without_accelerators",
@@ -196,14 +298,69 @@ class JobSpec(BaseModel):
             taken.add(path)
         return self
 
+    def _wishes_fit_together(self) -> None:
+        amounts = (self.cores, self.memory_mib, self.accelerators)
+        if any(amount % self.nodes for amount in amounts):
+            raise PydanticCustomError(
+                "job_nodes_uneven",
+                "cores, memory and cards must divide evenly among {nodes} nodes",
+                {"nodes": self.nodes},
+            )
+        if self.accelerators == 0 and (self.capability or self.card_milli != WHOLE_CARD):
+            raise PydanticCustomError(
+                "job_card_without_accelerators",
+                "something is said of the cards but none is asked for",
+            )
+        if self.capability is not None and self.accelerator_model is not None:
+            raise PydanticCustomError(
+                "job_model_and_capability", "name a model of card or what it must do, not both"
+            )
+        starts, ends = self.not_before, self.deadline
+        if starts is not None and ends is not None and starts >= ends:
+            raise PydanticCustomError(
+                "job_deadline_before_start", "the deadline is before the earliest start"
+            )
+
+    @property
+    def per_node(self) -> tuple[int, int, int]:
+        """Cores, MiB and cards on each node."""
+        return (
+            self.cores // self.nodes,
+            self.memory_mib // self.nodes,
+            self.accelerators // self.nodes,
+        )
+
     def quantities(self, elapsed_seconds: int) -> dict[str, int]:
-        """What a run of so many whole seconds used, by meter: allocated times elapsed."""
-        allocated = {
-            "core_seconds": self.cores,
-            "card_seconds": self.accelerators,
-            "memory_mib_seconds": self.memory_mib,
+        """What a run of so many whole seconds used, by meter: allocated times elapsed, over all
+        nodes. A share of a card is rounded up to whole card-seconds, once for the whole run.
+        """
+        used = {
+            "core_seconds": self.cores * elapsed_seconds,
+            "card_seconds": card_seconds(self.accelerators, self.card_milli, elapsed_seconds),
+            "memory_mib_seconds": self.memory_mib * elapsed_seconds,
         }
-        return {meter: each * elapsed_seconds for meter, each in allocated.items() if each}
+        return {meter: quantity for meter, quantity in used.items() if quantity}
+
+    def as_stored(self) -> dict[str, Any]:
+        """As JSON, without the wishes that were not made: most jobs make none."""
+        whole = self.model_dump(mode="json")
+        for name in WISHES:
+            if getattr(self, name) == type(self).model_fields[name].get_default(
+                call_default_factory=True
+            ):
+                del whole[name]
+        return whole
+
+
+WISHES: Final = (
+    "nodes", "spread", "card_milli", "capability", "where", "price_max_fen", "priority",
+    "not_before", "deadline", "deferrable", "preemptible", "after",
+)  # fmt: skip
+
+
+def card_seconds(cards: int, card_milli: int, elapsed_seconds: int) -> int:
+    """What so much of so many cards is over a time, rounded up to whole card-seconds."""
+    return -(-cards * card_milli * elapsed_seconds // WHOLE_CARD)
 
 
 @dataclass(frozen=True)

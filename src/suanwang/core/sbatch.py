@@ -10,9 +10,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
+from suanwang.core.clock import CITY_ZONE
 from suanwang.core.errors import Refused
+from suanwang.core.jobspec import PRIORITIES
 
 _SHORT: Final = {
     "A": "account", "a": "array", "c": "cpus-per-task", "C": "constraint", "d": "dependency",
@@ -28,14 +32,12 @@ _WITHOUT_VALUE: Final = frozenset(
 )  # fmt: skip
 _IGNORED: Final = {
     "array": "sbatch_no_arrays",
-    "dependency": "sbatch_no_dependencies",
-    "begin": "sbatch_no_dependencies",
     "partition": "sbatch_no_partitions",
-    "qos": "sbatch_no_partitions",
     "clusters": "sbatch_no_partitions",
     "nodelist": "sbatch_no_partitions",
     "exclude": "sbatch_no_partitions",
-    "constraint": "sbatch_no_partitions",
+    "priority": "sbatch_priority_is_granted",
+    "requeue": "sbatch_requeued_anyway",
     "account": "sbatch_payer_is_the_organisation",
     "output": "sbatch_output_is_kept",
     "error": "sbatch_output_is_kept",
@@ -130,8 +132,11 @@ def _take(
             fields["name"] = value
             return "name"
         case "cpus-per-task" | "ntasks" | "nodes" | "ntasks-per-node":
-            fields["cores"] = tasks * _count("cpus-per-task", asked.get("cpus-per-task", "1"))
-            return "cores" if option != "nodes" or nodes == 1 else "sbatch_one_node"
+            cores = tasks * _count("cpus-per-task", asked.get("cpus-per-task", "1"))
+            fields["cores"] = _even(cores, nodes)
+            if nodes > 1:
+                fields["nodes"] = nodes
+            return "nodes" if option == "nodes" and nodes > 1 else "cores"
         case "time":
             return _take_time(value, fields)
         case "mem" | "mem-per-cpu" | "mem-per-gpu":
@@ -140,6 +145,14 @@ def _take(
             return _take_cards(option, value, nodes, tasks, fields)
         case "export":
             return _take_export(value, fields)
+        case "begin" | "deadline":
+            return _take_moment(option, value, fields)
+        case "dependency":
+            return _take_dependency(value, fields)
+        case "nice" | "qos":
+            return _take_priority(option, value, fields)
+        case "constraint":
+            return _take_constraint(value, fields)
     return _IGNORED.get(option, "sbatch_option_without_meaning")
 
 
@@ -221,7 +234,7 @@ def _take_memory(
             if name in asked:
                 _take_cards(name, asked[name], nodes, tasks, cards)
         times = int(str(cards.get("accelerators", 1)))
-    fields["memory_mib"] = max(-(-kib * times // 1024), 16)
+    fields["memory_mib"] = _even(max(-(-kib * times // 1024), 16 * nodes), nodes)
     return "memory_mib"
 
 
@@ -229,6 +242,11 @@ def _take_cards(option: str, value: str, nodes: int, tasks: int, fields: dict[st
     """``gpu:2``, ``gpu:a100:2``; without ``gres`` the same without ``gpu:``."""
     text = value
     if option == "gres":
+        if share := re.search(r"(?:^|,)mps:([0-9]{1,2}|100)(?:,|$)", value):
+            # A percentage of one card.
+            fields["accelerators"] = nodes
+            fields["card_milli"] = max(int(share[1]), 1) * 10
+            return "card_milli"
         wanted = [one for one in value.split(",") if re.match(r"gpu(:|$)", one)]
         if not wanted:
             return "sbatch_option_without_meaning"
@@ -237,11 +255,76 @@ def _take_cards(option: str, value: str, nodes: int, tasks: int, fields: dict[st
     if not re.fullmatch(r"[0-9]{1,6}", count):
         model, count = count, "1"  # a bare model means one of it
     times = {"gpus": 1, "gpus-per-task": tasks}.get(option, nodes)
-    cards = int(count) * times
+    cards = _even(int(count) * times, nodes)
     fields["accelerators"] = cards
     if model and cards:
         fields["accelerator_model"] = model
     return "accelerators"
+
+
+def _even(amount: int, nodes: int) -> int:
+    """At least so much in all, the same on each node."""
+    return -(-amount // nodes) * nodes
+
+
+def _take_moment(option: str, value: str, fields: dict[str, object]) -> str:
+    """``2026-12-01T08:00``, in the city's zone."""
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        return "sbatch_time_relative"
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise _unreadable(option, value) from None
+    field = "not_before" if option == "begin" else "deadline"
+    fields[field] = (moment if moment.tzinfo else moment.replace(tzinfo=CITY_ZONE)).isoformat()
+    return field
+
+
+def _take_dependency(value: str, fields: dict[str, object]) -> str:
+    kind, _, ids = value.partition(":")
+    try:
+        after = [str(UUID(one)) for one in ids.split(":")]
+    except ValueError:
+        return "sbatch_dependency_kind"
+    if kind != "afterok":
+        return "sbatch_dependency_kind"
+    fields["after"] = after
+    return "after"
+
+
+def _take_priority(option: str, value: str, fields: dict[str, object]) -> str:
+    if option == "qos":
+        if value not in PRIORITIES:
+            return "sbatch_no_partitions"
+        fields["priority"] = value
+        return "priority"
+    nice = value or "100"
+    if not re.fullmatch(r"-?[0-9]{1,10}", nice):
+        raise _unreadable(option, value)
+    if int(nice) <= 0:
+        return "sbatch_priority_is_granted"
+    fields["priority"] = "low"
+    return "priority"
+
+
+_PLACES: Final = {
+    **dict.fromkeys(("center", "park", "edge"), "tiers"),
+    **dict.fromkeys(("general", "intelligent", "super"), "kinds"),
+}
+
+
+def _take_constraint(value: str, fields: dict[str, object]) -> str:
+    """Words joined by ``&`` that name a tier, a kind, or ``domestic``."""
+    where: dict[str, object] = {}
+    for word in value.split("&"):
+        if word == "domestic":
+            where["domestic"] = "required"
+        elif word in _PLACES:
+            where[_PLACES[word]] = [word]
+        else:
+            return "sbatch_no_partitions"
+    fields["where"] = where
+    return "where"
 
 
 def _take_export(value: str, fields: dict[str, object]) -> str:

@@ -73,7 +73,7 @@ class InMemoryEngine:
         self._ends: list[tuple[datetime, str]] = []
 
     def capabilities(self) -> Capabilities:
-        return Capabilities("memory", "1", "simulated", ("nothing runs; lives are planned",))
+        return Capabilities("memory", "1", "simulated", ("nothing runs; lives are planned",), True)
 
     def inventory(self) -> Sequence[NodeFacts]:
         return self._nodes
@@ -84,7 +84,7 @@ class InMemoryEngine:
     def _submit(self, one: Submission) -> Accepted | Rejected:
         if one.key in self._lives:
             return Accepted(one.key, one.key)
-        if not any(_fits(one.spec, node) for node in self._nodes):
+        if sum(_fits(one.spec, node) for node in self._nodes) < one.spec.nodes:
             return Rejected(one.key, True, "engine_no_node_fits", "no node has so much")
         outcome = self._plan(one.key, one.spec)
         starts = self._clock.now() + timedelta(seconds=outcome.starts_after_seconds)
@@ -183,11 +183,8 @@ def _fits(spec: JobSpec, node: NodeFacts) -> bool:
     cards = sum(
         one.count for one in node.accelerators if spec.accelerator_model in (None, one.model)
     )
-    return (
-        spec.cores <= node.cores
-        and spec.memory_mib <= node.memory_mib
-        and spec.accelerators <= cards
-    )
+    cores, memory_mib, wanted = spec.per_node
+    return cores <= node.cores and memory_mib <= node.memory_mib and wanted <= cards
 
 
 def _end(outcome: Outcome) -> EngineState:

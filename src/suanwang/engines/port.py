@@ -98,6 +98,8 @@ class Capabilities:
     """The level jobs get: ``<sandbox>+<limits>``, such as ``bubblewrap+cgroup1``."""
     notes: tuple[str, ...] = ()
     """In plain words: what is missing here and what that means for jobs."""
+    gangs: bool = False
+    """Whether it starts a job of several nodes, all at once or not at all."""
 
 
 @dataclass(frozen=True)

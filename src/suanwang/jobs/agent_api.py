@@ -47,6 +47,10 @@ class ReportIn(In):
     engine: str = Field(max_length=20)
     version: str = Field("", max_length=40)
     isolation: str = Field("", max_length=60)
+    gangs: bool = False
+    """Whether the engine starts jobs of several nodes."""
+    summary: bool = False
+    """Whether the nodes are sums over a cluster that does not tell more, and no machines."""
 
 
 class TimeOut(Schema):
@@ -64,12 +68,23 @@ class LeaseOut(Schema):
     job_id: UUID
     spec: dict[str, Any]
     node: str
+    """The first of its nodes."""
+    nodes: list[str]
+    cards: list[list[int]]
+    """Which cards on each node; empty without cards."""
     expires_at: datetime
+
+
+class GiveWayOut(Schema):
+    attempt_id: UUID
+    grace_seconds: int
+    """So long it may still save its work; then it is stopped, and its job queues again."""
 
 
 class PollOut(Schema):
     leases: list[LeaseOut]
     cancel: list[UUID]
+    give_way: list[GiveWayOut]
     server_time: datetime
 
 
@@ -131,6 +146,8 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
         engine=payload.engine,
         version=payload.version,
         isolation=payload.isolation,
+        gangs=payload.gangs,
+        summary=payload.summary,
         at=at,
     )
     bells.ring(bells.QUEUE)
@@ -149,7 +166,12 @@ def poll(request: HttpRequest, payload: PollIn) -> Any:
     seconds = min(payload.wait_seconds, POLL_SECONDS_MAX)
     orders = bells.wait_for(look, bells.CLUSTER, agent.cluster_id, seconds=seconds)
     found = orders or services.Orders()
-    return {"leases": found.leases, "cancel": found.cancel, "server_time": clock.now()}
+    return {
+        "leases": found.leases,
+        "cancel": found.cancel,
+        "give_way": found.give_way,
+        "server_time": clock.now(),
+    }
 
 
 @agent_router.post("/states", response=TakenOut, auth=signed_agent)

@@ -18,7 +18,7 @@ from suanwang.core import sbatch
 from suanwang.core.errors import Malformed
 from suanwang.core.jobspec import JobSpec
 from suanwang.core.refusals import sentence
-from suanwang.jobs import bells, queries, schemas, services
+from suanwang.jobs import batch, bells, queries, schemas, services
 from suanwang.jobs.models import Job
 from suanwang.people.services import require
 from suanwang.site import clock
@@ -81,6 +81,15 @@ def submit(request: HttpRequest, payload: schemas.SubmitIn) -> Any:
         except (binascii.Error, ValueError) as error:
             raise Malformed("file_unreadable", name=name[:80]) from error
     return _submitted(request, payload.spec, files)
+
+
+@router.post("/batch", response=schemas.BatchOut)
+def submit_batch(request: HttpRequest, payload: schemas.BatchIn) -> Any:
+    """Queue up to 1,000 jobs without files; each is queued or refused by itself."""
+    language = language_of(request)
+    specs, refused = batch.read(payload.jobs, language)
+    answers = services.submit_batch(specs, actor=viewer_of(request), at=clock.now())
+    return batch.answer(answers, refused, language)
 
 
 @router.post("/upload", response={201: schemas.JobDetailOut})

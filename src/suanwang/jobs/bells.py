@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 import psycopg
@@ -37,6 +37,15 @@ def ring(channel: str, payload: object = "") -> None:
     """Ring a bell when the current transaction commits."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [channel, str(payload)])
+
+
+def ring_all(channel: str, payloads: Iterable[object]) -> None:
+    """Ring one bell for each of several, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_notify(%s, one) FROM unnest(%s::text[]) AS one",
+            [channel, [str(one) for one in payloads]],
+        )
 
 
 def connect() -> psycopg.Connection[tuple[object, ...]]:

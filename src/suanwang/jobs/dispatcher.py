@@ -16,7 +16,7 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from suanwang.jobs import bells
 from suanwang.jobs.rules import LEASE_RENEWED
-from suanwang.jobs.services import abandon_expired, dispatch_once
+from suanwang.jobs.services import Memory, abandon_expired, dispatch_once
 from suanwang.site import clock
 
 log = structlog.get_logger(__name__)
@@ -28,10 +28,12 @@ _BATCH_SECONDS = 0.02
 
 
 class Dispatcher:
-    """What one process remembers between steps: since when it can trust that leases are old."""
+    """What one process remembers between steps: since when it can trust that leases are old,
+    and what it learned."""
 
     def __init__(self) -> None:
         self._seeing_since: datetime | None = None
+        self._memory = Memory()
 
     def step(self, at: datetime) -> int:
         """Give up what expired, then place what can start; how many jobs were placed.
@@ -46,9 +48,10 @@ class Dispatcher:
                 given_up = abandon_expired(at)
                 if given_up:
                     log.warning("leases_given_up", count=given_up)
-            placed = dispatch_once(at)
+            placed = dispatch_once(at, self._memory)
         except DatabaseError as error:
             self._seeing_since = None
+            self._memory = Memory()
             connection.close()
             log.warning("dispatch_failed", error=str(error).strip())
             return 0

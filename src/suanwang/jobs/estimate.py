@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from uuid import UUID
 
 from suanwang.core.errors import Refused
-from suanwang.core.jobspec import JobSpec
+from suanwang.core.jobspec import WALLTIME_SECONDS_MAX, JobSpec
 from suanwang.core.money import Fen
+from suanwang.jobs.snapshot import cards, links, sites
+from suanwang.jobs.wishes import excluded_by
 from suanwang.people.scope import Viewer
 from suanwang.people.services import require
+from suanwang.placement import Card, Link, Site
 from suanwang.registry import queries as registry
-from suanwang.registry.models import AcceleratorModel, Cluster, DataCentre, Price
+from suanwang.registry.models import Cluster, DataCentre, Price
 from suanwang.registry.queries import Shape
 from suanwang.registry.rules import cost_fen
 
@@ -45,6 +49,8 @@ class CentreOption:
     model: str | None
     """Of the cards there; None for a job without cards."""
     fits: bool
+    excluded: str | None
+    """The wish that keeps the job from there, by its field; None: it will do."""
     online: bool
     lines: tuple[Line, ...]
     missing_prices: tuple[str, ...]
@@ -54,8 +60,8 @@ class CentreOption:
 
     @property
     def acceptable(self) -> bool:
-        """Whether the job may be sent there: it fits, and every meter has a price."""
-        return self.fits and not self.missing_prices
+        """Whether the job may be sent there: it fits, as wished, and every meter has a price."""
+        return self.fits and self.excluded is None and not self.missing_prices
 
     @property
     def price_until(self) -> datetime | None:
@@ -90,38 +96,89 @@ def estimate(spec: JobSpec, *, viewer: Viewer, at: datetime) -> Estimate:
     uses, at most its walltime.
 
     Refuses ``permission_missing``, ``centre_unknown``, ``accelerator_unknown``,
-    ``job_fits_nowhere`` (with what would fit) and ``job_without_price``.
+    ``job_fits_nowhere`` (with what would fit), ``job_needs_gangs``, ``job_excluded_everywhere``
+    (with the wish) and ``job_without_price``.
     """
     require(viewer, "prices.read")
     return price(spec, at=at)
 
 
-def price(spec: JobSpec, *, at: datetime) -> Estimate:
+class Books:
+    """What estimates rest on at one moment, read once for as many jobs as are priced from it."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self._shapes: dict[str | None, list[Shape]] = {}
+
+    def shapes(self, spec: JobSpec) -> list[Shape]:
+        """The shapes of node that come into question by what was asked for by name."""
+        wanted = spec.accelerator_model
+        if spec.centre not in self._shapes:
+            centre = spec.centre
+            if centre is not None and not DataCentre.objects.filter(code=centre).exists():
+                raise Refused("centre_unknown", centre=centre)
+            self._shapes[centre] = registry.shapes(centre)
+        if wanted is not None and wanted not in self.cards:
+            raise Refused("accelerator_unknown", model=wanted)
+        return self._shapes[spec.centre]
+
+    @cached_property
+    def prices(self) -> dict[tuple[UUID, str, str | None], list[Price]]:
+        """All announced for as long as any job may take."""
+        longest = self.at + timedelta(seconds=WALLTIME_SECONDS_MAX) + QUEUE_HORIZON
+        found: dict[tuple[UUID, str, str | None], list[Price]] = defaultdict(list)
+        for row in registry.prices_between(self.at, longest):
+            found[row.centre_id, row.meter, row.accelerator_model_id].append(row)
+        return found
+
+    @cached_property
+    def clusters(self) -> dict[UUID, Cluster]:
+        named = {shape.cluster_id for shapes in self._shapes.values() for shape in shapes}
+        return registry.clusters_named(named)
+
+    def cluster(self, cluster_id: UUID) -> Cluster:
+        if cluster_id not in self.clusters:
+            self.clusters.update(registry.clusters_named({cluster_id}))
+        return self.clusters[cluster_id]
+
+    @cached_property
+    def online(self) -> set[UUID]:
+        return registry.online_clusters(self.at)
+
+    @cached_property
+    def sites(self) -> dict[UUID, Site]:
+        return sites(self.at)
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        return cards()
+
+    @cached_property
+    def links(self) -> dict[tuple[str, str], Link]:
+        return links()
+
+
+def price(spec: JobSpec, *, at: datetime, books: Books | None = None) -> Estimate:
     """The same without asking who wants to know."""
-    shapes = _shapes(spec)
-    options = _options(spec, shapes, at)
+    books = books or Books(at)
+    shapes = books.shapes(spec)
+    options = _options(spec, shapes, books)
     if not any(option.fits for option in options):
         raise _fits_nowhere(spec, shapes)
+    able = [option for option in options if option.fits and option.excluded is None]
+    if not able:
+        raise _unwished(spec, options)
     if not any(option.acceptable for option in options):
-        missing = {meter for o in options if o.fits for meter in o.missing_prices}
+        missing = {meter for o in able for meter in o.missing_prices}
         raise Refused("job_without_price", meters=", ".join(sorted(missing)))
     options.sort(key=lambda o: (not o.acceptable, o.amount_fen, o.centre.code, o.model or ""))
     return Estimate(tuple(options))
 
 
-def _shapes(spec: JobSpec) -> list[Shape]:
-    """The shapes of node that come into question by what was asked for by name."""
-    if spec.centre is not None and not DataCentre.objects.filter(code=spec.centre).exists():
-        raise Refused("centre_unknown", centre=spec.centre)
-    wanted = spec.accelerator_model
-    if wanted is not None and not AcceleratorModel.objects.filter(code=wanted).exists():
-        raise Refused("accelerator_unknown", model=wanted)
-    return registry.shapes(spec.centre)
-
-
 def fits(spec: JobSpec, shape: Shape) -> bool:
-    """Whether an empty node of this shape could run the job."""
-    enough = spec.cores <= shape.cores and spec.memory_mib <= shape.memory_mib
+    """Whether an empty node of this shape could run the job, or one of its nodes."""
+    cores, memory_mib, _ = spec.per_node
+    enough = cores <= shape.cores and memory_mib <= shape.memory_mib
     return enough and _has_cards(spec, shape)
 
 
@@ -129,33 +186,40 @@ def _has_cards(spec: JobSpec, shape: Shape) -> bool:
     if spec.accelerators == 0:
         return True
     right = spec.accelerator_model in (None, shape.model)
-    return right and spec.accelerators <= shape.accelerators
+    return right and spec.per_node[2] <= shape.accelerators
 
 
-def _options(spec: JobSpec, shapes: Sequence[Shape], at: datetime) -> list[CentreOption]:
+def _enough(spec: JobSpec, shapes: Sequence[Shape]) -> bool:
+    """Whether there are as many such nodes as the job asks for."""
+    return sum(shape.nodes for shape in shapes if fits(spec, shape)) >= spec.nodes
+
+
+def _options(spec: JobSpec, shapes: Sequence[Shape], books: Books) -> list[CentreOption]:
     groups: dict[tuple[UUID, str | None], list[Shape]] = defaultdict(list)
     for shape in shapes:
         groups[shape.cluster_id, shape.model if spec.accelerators else None].append(shape)
-    clusters = registry.clusters_named({cluster_id for cluster_id, _ in groups})
-    horizon = at + timedelta(seconds=spec.walltime_seconds) + QUEUE_HORIZON
-    prices: dict[tuple[UUID, str, str | None], list[Price]] = defaultdict(list)
-    for row in registry.prices_between(at, horizon):
-        prices[row.centre_id, row.meter, row.accelerator_model_id].append(row)
-    online = registry.online_clusters(at)
     found = []
     for (cluster_id, model), members in groups.items():
-        cluster = clusters[cluster_id]
-        lines, missing, hold = _lines(spec, cluster.centre_id, model, prices, at)
+        cluster = books.cluster(cluster_id)
+        card = books.cards.get(model) if model else None
+        excluded = excluded_by(spec, books.sites[cluster.centre_id], card, books.links)
+        if spec.nodes > 1 and not cluster.gangs:
+            excluded = "nodes"
+        lines, missing, hold = _lines(spec, cluster.centre_id, model, books)
+        amount = sum(line.amount_fen for line in lines)
+        if excluded is None and spec.price_max_fen is not None and amount > spec.price_max_fen:
+            excluded = "price_max_fen"
         found.append(
             CentreOption(
                 centre=cluster.centre,
                 cluster=cluster,
                 model=model,
-                fits=any(fits(spec, shape) for shape in members),
-                online=cluster_id in online,
+                fits=_enough(spec, members),
+                excluded=excluded,
+                online=cluster_id in books.online,
                 lines=tuple(lines),
                 missing_prices=tuple(missing),
-                amount_fen=sum(line.amount_fen for line in lines),
+                amount_fen=amount,
                 hold_fen=hold,
             )
         )
@@ -166,14 +230,15 @@ def _lines(
     spec: JobSpec,
     centre_id: UUID,
     model: str | None,
-    prices: Mapping[tuple[UUID, str, str | None], list[Price]],
-    at: datetime,
+    books: Books,
 ) -> tuple[list[Line], list[str], Fen]:
     """The lines at today's prices, the meters without one, and the amount to hold."""
     lines, missing, hold = [], [], 0
+    horizon = books.at + timedelta(seconds=spec.walltime_seconds) + QUEUE_HORIZON
     for meter, quantity in spec.quantities(spec.walltime_seconds).items():
-        announced = prices.get((centre_id, meter, model if meter == "card_seconds" else None), [])
-        now = next((p for p in announced if _valid(p, at)), None)
+        known = books.prices.get((centre_id, meter, model if meter == "card_seconds" else None), ())
+        announced = [p for p in known if p.validity.lower < horizon]
+        now = next((p for p in announced if _valid(p, books.at)), None)
         if now is None:
             missing.append(meter)
             continue
@@ -196,6 +261,15 @@ def _lines(
 def _valid(price: Price, at: datetime) -> bool:
     upper = price.validity.upper
     return bool(price.validity.lower <= at and (upper is None or at < upper))
+
+
+def _unwished(spec: JobSpec, options: Sequence[CentreOption]) -> Refused:
+    """Which wish keeps the job from the last places it would fit: the one most of them miss."""
+    wishes = Counter(option.excluded for option in options if option.fits and option.excluded)
+    [(wish, _)] = wishes.most_common(1)
+    if wish == "nodes":
+        return Refused("job_needs_gangs", nodes=spec.nodes)
+    return Refused("job_excluded_everywhere", wish=wish)
 
 
 def _fits_nowhere(spec: JobSpec, shapes: Sequence[Shape]) -> Refused:

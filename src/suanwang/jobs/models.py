@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -52,15 +53,21 @@ class Job(models.Model):
     submitted_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
     name = models.CharField(max_length=120)
     spec = models.JSONField()
-    """A ``core.jobspec.JobSpec``; cores, memory and walltime are repeated below for the queue."""
+    """A ``core.jobspec.JobSpec``; amounts and walltime are repeated below for the queue."""
     cores = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField()
     accelerators = models.PositiveIntegerField(default=0)
     accelerator_model = models.CharField(max_length=40, blank=True)
+    nodes = models.PositiveIntegerField(default=1)
+    """Cores, memory and cards above are totals, the same part of them on each."""
+    card_milli = models.PositiveSmallIntegerField(default=1000)
+    """Thousandths of each card."""
     walltime_seconds = models.PositiveIntegerField()
     state = models.CharField(max_length=14, choices=State, default=State.QUEUED)
     reason = models.JSONField(default=dict)
-    """Why it waits, or why it ended: ``{code, facts}``, worded by the refusals catalogue."""
+    """Why it waits, or why it ended: ``{code, facts}``, worded by the refusals catalogue. Of a
+    waiting job also ``helps``, what would let it start, and ``starts_by``, the latest start.
+    """
     cluster = models.ForeignKey(Cluster, models.PROTECT, null=True, related_name="jobs")
     estimate_fen = models.BigIntegerField()
     """At the full walltime, at the dearest centre that may take it: what the hold is for."""
@@ -110,6 +117,11 @@ class Attempt(models.Model):
     number = models.PositiveSmallIntegerField(default=1)
     cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="attempts")
     node = models.ForeignKey(Node, models.PROTECT, related_name="attempts")
+    """The first of its nodes, and for nearly every job the only one."""
+    nodes_more = ArrayField(models.BigIntegerField(), default=list)
+    """The others of a job of several nodes; each holds the same part of it."""
+    cards = models.JSONField(default=list)
+    """Which cards it holds on each node, ``[[0, 1], [4, 5]]``; empty without cards."""
     agent = models.ForeignKey(SiteAgent, models.PROTECT, null=True, related_name="attempts")
     """Who was handed the lease; null until someone asked for it."""
     state = models.CharField(max_length=10, choices=State, default=State.LEASED)
@@ -121,6 +133,16 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     isolation = models.CharField(max_length=60, blank=True)
+    give_way_by = models.DateTimeField(null=True)
+    """Until when it may save its work, once it was told to give way to another job."""
+    give_way_told = models.BooleanField(default=False)
+    """Whether the agent was handed that order."""
+    refused = models.BooleanField(default=False)
+    """Whether its cluster would not start it."""
+    charged = models.BooleanField(default=True)
+    """Whether it counts against how often a job is tried. What gave way, or what a cluster known
+    by summary refused because the summary was old, is no fault of the job.
+    """
 
     class Meta:
         constraints = [
@@ -136,6 +158,65 @@ class Attempt(models.Model):
                 fields=["cluster", "node"],
                 condition=Q(state__in=["leased", "accepted", "running"]),
                 name="attempt_live",
+            ),
+            models.Index(fields=["-ended_at"], name="attempt_ended"),
+        ]
+
+
+class OrganisationShare(models.Model):
+    """What an organisation has of the pool beside others, as the operator set it.
+
+    Organisations of one cohort lend each other what is idle of their quotas.
+    """
+
+    SCOPE: ClassVar = Scope(organisations=("organisation_id",))
+
+    organisation = models.OneToOneField(
+        Organisation, models.PROTECT, primary_key=True, related_name="share"
+    )
+    weight_milli = models.PositiveIntegerField(default=1000)
+    """Its share beside others, in thousandths; 1000 is the usual."""
+    cohort = models.CharField(max_length=40, blank=True)
+    cores = models.PositiveIntegerField(null=True)
+    """What it is sure of; null with ``cards``: no quota, it takes its turn like all."""
+    cards = models.PositiveIntegerField(null=True)
+    borrow = models.BooleanField(default=True)
+    lend = models.BooleanField(default=True)
+    high_priority = models.BooleanField(default=False)
+    """Whether its jobs may ask to go before others."""
+    set_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="share_weight_positive", condition=Q(weight_milli__gt=0)),
+            models.CheckConstraint(
+                name="quota_whole",
+                condition=Q(cores__isnull=True, cards__isnull=True)
+                | Q(cores__isnull=False, cards__isnull=False),
+            ),
+        ]
+
+
+class NodeReservation(models.Model):
+    """Nodes kept over a period for some organisations, or for nobody: maintenance."""
+
+    SCOPE: ClassVar = Scope(organisations=("cluster__centre__provider_id",))
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="reservations")
+    nodes = ArrayField(models.CharField(max_length=80))
+    """Names of nodes; empty: all of the cluster's."""
+    organisations = models.ManyToManyField(Organisation, related_name="reservations")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(db_index=True)
+    reason = models.CharField(max_length=200)
+    made_at = models.DateTimeField()
+    cancelled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="reservation_forwards", condition=Q(ends_at__gt=models.F("starts_at"))
             )
         ]
 

@@ -124,6 +124,6 @@ def after(state: State, step: Step) -> State:
     return following
 
 
-def after_loss(state: State, attempt_number: int) -> State:
-    """What becomes of a job whose attempt was lost: the queue again, or the end."""
-    return after(state, "requeue" if attempt_number < ATTEMPTS_MAX else "lose")
+def after_loss(state: State, charged: int) -> State:
+    """What becomes of a job of which so many attempts were lost: the queue again, or the end."""
+    return after(state, "requeue" if charged < ATTEMPTS_MAX else "lose")

@@ -26,6 +26,41 @@ class SubmitIn(In):
     files: dict[str, str] = Field(default_factory=dict, max_length=100)
 
 
+class BatchIn(In):
+    """Many jobs without files; each is a specification as ``POST /jobs`` takes it."""
+
+    jobs: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
+
+
+class QueuedOut(Schema):
+    index: int
+    id: UUID
+    estimate_fen: int
+
+
+class ProblemOut(Schema):
+    field: str
+    code: str
+    message: str
+
+
+class NotQueuedOut(Schema):
+    """A job that was refused, and why; ``problems`` where its specification cannot be read."""
+
+    index: int
+    code: str
+    message: str
+    facts: dict[str, Any]
+    problems: list[ProblemOut]
+
+
+class BatchOut(Schema):
+    """What became of each job, by its index in what was sent."""
+
+    queued: list[QueuedOut]
+    refused: list[NotQueuedOut]
+
+
 class ScriptIn(In):
     """An existing script with ``#SBATCH`` lines."""
 

@@ -9,10 +9,10 @@ IMPOSSIBLE_USAGE = """
       FROM metering_usagerecord u
       JOIN jobs_attempt a ON a.id = u.attempt_id
       JOIN jobs_job j ON j.id = a.job_id
-     WHERE u.quantity > ceil(extract(epoch FROM u.ended_at - u.started_at)) * CASE u.meter
+     WHERE u.quantity > ceil(ceil(extract(epoch FROM u.ended_at - u.started_at)) * CASE u.meter
              WHEN 'core_seconds' THEN j.cores
-             WHEN 'card_seconds' THEN j.accelerators
-             ELSE j.memory_mib END
+             WHEN 'card_seconds' THEN j.accelerators * j.card_milli / 1000.0
+             ELSE j.memory_mib END)
 """
 
 COUNT_SETTLED_USAGE = """

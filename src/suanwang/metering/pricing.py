@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from suanwang.core.jobspec import WHOLE_CARD
 from suanwang.jobs.models import Attempt, Job
 from suanwang.metering import rules
 from suanwang.metering.models import Charge, UsageRecord
@@ -41,12 +43,14 @@ def card_model(attempt: Attempt, meter: str) -> str | None:
     return attempt.job.accelerator_model or attempt.node.accelerator_model_id
 
 
-def allocation(job: Job, meter: str) -> int:
-    """How much of a meter's unit a job holds each second: cores, cards or MiB."""
+def allocation(job: Job, meter: str) -> Fraction:
+    """How much of a meter's unit a job holds each second over all its nodes: cores, cards (shares
+    of them counted as such) or MiB.
+    """
     return {
-        "core_seconds": job.cores,
-        "card_seconds": job.accelerators,
-        "memory_mib_seconds": job.memory_mib,
+        "core_seconds": Fraction(job.cores),
+        "card_seconds": Fraction(job.accelerators * job.card_milli, WHOLE_CARD),
+        "memory_mib_seconds": Fraction(job.memory_mib),
     }[meter]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from math import ceil
 
 from suanwang.core.clock import CITY_ZONE
 from suanwang.core.money import Fen, round_fen
@@ -86,13 +87,18 @@ class Billed:
 
 
 def billed(
-    quantity: int, allocation: int, walltime_seconds: int, *, starts: datetime, ends: datetime
+    quantity: int,
+    allocation: int | Fraction,
+    walltime_seconds: int,
+    *,
+    starts: datetime,
+    ends: datetime,
 ) -> Billed:
     """Cut a record at the walltime: nobody pays for the seconds it took to stop the job.
 
-    ``allocation`` is in the meter's unit a second (cores, cards, MiB).
+    ``allocation`` is in the meter's unit a second (cores, cards or shares of them, MiB).
     """
-    limit = allocation * walltime_seconds
+    limit = ceil(allocation * walltime_seconds)
     if quantity <= limit:
         return Billed(quantity, starts, ends)
     return Billed(limit, starts, min(ends, starts + timedelta(seconds=walltime_seconds)))
@@ -140,7 +146,7 @@ def _sum(parts: Sequence[Part]) -> Rated:
 
 def doubt(
     quantity: int,
-    allocation: int,
+    allocation: int | Fraction,
     *,
     starts: datetime,
     ends: datetime,
@@ -159,7 +165,7 @@ def doubt(
     if ends > received_at + CLOCK_SKEW:
         return "usage_in_the_future"
     whole_seconds = -((starts - ends) // timedelta(seconds=1))
-    if quantity < 0 or quantity > allocation * whole_seconds:
+    if quantity < 0 or quantity > ceil(allocation * whole_seconds):
         return "usage_more_than_allocated"
     return None
 

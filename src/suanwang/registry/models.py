@@ -6,7 +6,7 @@ import uuid
 from typing import ClassVar
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import Func, Q
 
@@ -63,6 +63,10 @@ class DataCentre(models.Model):
     """Counts as the local compute service platform of article 5; granted by decision."""
     is_public_platform = models.BooleanField(default=False)
     status = models.CharField(max_length=12, choices=Status, default=Status.REGISTERED)
+    green_hours = ArrayField(models.PositiveSmallIntegerField(), default=list)
+    """Hours of the city's day (0 to 23) in which its power is green."""
+    datasets = ArrayField(models.CharField(max_length=80), default=list)
+    """Names of the data kept there, which a job can ask to run beside."""
     created_at = models.DateTimeField()
 
     class Meta:
@@ -103,6 +107,31 @@ class EnergyReading(models.Model):
                 & Q(green_wh__gte=0)
                 & Q(green_wh__lte=models.F("facility_wh")),
             ),
+        ]
+
+
+class Link(models.Model):
+    """The way between two places as last measured; places are codes of centres or divisions.
+
+    Kept once for both directions, the lesser code first; a newer measurement replaces it.
+    """
+
+    SCOPE: ClassVar = Scope(public=True)
+
+    one = models.CharField(max_length=40)
+    other = models.CharField(max_length=40)
+    latency_us = models.PositiveIntegerField()
+    """One way there and back, in microseconds."""
+    bandwidth_mbps = models.PositiveIntegerField(default=0)
+    """0: not measured."""
+    measured_at = models.DateTimeField()
+    measured_by = models.CharField(max_length=80)
+    """Who said so: an agent's cluster, or an operator."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["one", "other"], name="link_once"),
+            models.CheckConstraint(name="link_in_order", condition=Q(one__lt=models.F("other"))),
         ]
 
 
@@ -156,6 +185,12 @@ class Cluster(models.Model):
     engine = models.CharField(max_length=12, choices=Engine)
     open = models.BooleanField(default=True)
     """Whether it takes new work."""
+    gangs = models.BooleanField(default=False)
+    """Whether its engine starts jobs of several nodes, as its agent last said."""
+    summary = models.BooleanField(default=False)
+    """Whether its nodes are sums its agent reports, as of ``Node.reported_at``, and no machines: a
+    start there may be refused.
+    """
 
     class Meta:
         constraints = [

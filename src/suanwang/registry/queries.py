@@ -188,6 +188,12 @@ def online_centres(at: datetime) -> set[UUID]:
     return set(online.values_list("centre_id", flat=True))
 
 
+def gang_centres() -> frozenset[str]:
+    """Codes of centres of which a cluster that takes work starts jobs of several nodes."""
+    able = Cluster.objects.filter(open=True, gangs=True)
+    return frozenset(able.values_list("centre__code", flat=True))
+
+
 def agent_known(agent_id: UUID) -> SiteAgent | None:
     """An enrolled agent that was not revoked, with its cluster and centre."""
     return (
@@ -205,6 +211,8 @@ class Shape(NamedTuple):
     memory_mib: int
     accelerators: int
     model: str | None
+    nodes: int
+    """How many there are of it."""
 
 
 def shapes(centre: str | None = None) -> list[Shape]:
@@ -215,7 +223,7 @@ def shapes(centre: str | None = None) -> list[Shape]:
     rows = nodes.order_by().values_list(
         "cluster_id", "cores", "memory_mib", "accelerators", "accelerator_model_id"
     )
-    return [Shape(*row) for row in rows.distinct()]
+    return [Shape(*row) for row in rows.annotate(Count("id"))]
 
 
 def clusters_named(ids: Iterable[UUID]) -> dict[UUID, Cluster]:

@@ -21,7 +21,7 @@ HOUR = 3600
 def test_a_placed_job_says_why_there_and_a_waiting_one_until_when(city: Any) -> None:
     first = city.submit(cores=16, centre="plain", goal="cheapest", walltime_seconds=HOUR)
     city.submit(cores=16, centre="plain", walltime_seconds=2 * HOUR)
-    waiting = city.submit(cores=16, centre="plain", walltime_seconds=HOUR)
+    waiting = city.submit(cores=16, centre="plain", walltime_seconds=3 * HOUR)
 
     assert jobs.dispatch_once(city.now) == 2
 
@@ -31,6 +31,8 @@ def test_a_placed_job_says_why_there_and_a_waiting_one_until_when(city: Any) -> 
     assert first.reason["facts"]["centre"] == "plain"
     assert waiting.reason["code"] == "wait_no_room"
     assert waiting.reason["facts"]["starts_at"] == "2026-03-02T02:00+00:00"
+    assert waiting.reason["starts_at"] == "2026-03-02T02:00+00:00"
+    assert waiting.reason["starts_by"] >= waiting.reason["starts_at"]
 
 
 def test_a_cluster_whose_agent_is_silent_gets_no_work(city: Any) -> None:

@@ -86,7 +86,12 @@ def test_a_form_with_files_is_taken_too(city: Any, calls: Any) -> None:
     ("change", "status", "code"),
     [
         ({"cores": 0}, 422, "payload_not_valid"),
-        ({"nodes": 1}, 422, "payload_not_valid"),
+        ({"nodes": 0}, 422, "payload_not_valid"),
+        ({"nodes": 2, "cores": 3}, 422, "payload_not_valid"),
+        ({"nodes": 2, "cores": 2, "memory_mib": 2048}, 409, "job_needs_gangs"),
+        ({"where": {"kinds": ["super"]}}, 409, "job_excluded_everywhere"),
+        ({"priority": "high"}, 409, "job_priority_not_granted"),
+        ({"where": {"divisions": ["x"]}}, 409, "job_excluded_everywhere"),
         ({"script": ""}, 422, "payload_not_valid"),
         ({"cores": 500}, 409, "job_fits_nowhere"),
         ({"centre": "x"}, 409, "centre_unknown"),

@@ -1,16 +1,20 @@
 """The verbs of jobs: the only writers of their tables, one transaction each."""
 
 from suanwang.jobs.estimate import estimate
+from suanwang.jobs.services.batch import BATCH_JOBS_MAX, submit_batch
 from suanwang.jobs.services.cancellation import cancel
-from suanwang.jobs.services.dispatch import abandon_expired, dispatch_once
-from suanwang.jobs.services.leases import Lease, Orders, lease
+from suanwang.jobs.services.dispatch import Memory, abandon_expired, dispatch_once
+from suanwang.jobs.services.leases import GiveWay, Lease, Orders, lease
 from suanwang.jobs.services.output import put_file, take_log
 from suanwang.jobs.services.reports import StateReport, attempt_of, take_states
 from suanwang.jobs.services.requests import forget_nonces, use_nonce
 from suanwang.jobs.services.submission import submit
 
 __all__ = [
+    "BATCH_JOBS_MAX",
+    "GiveWay",
     "Lease",
+    "Memory",
     "Orders",
     "StateReport",
     "abandon_expired",
@@ -22,6 +26,7 @@ __all__ = [
     "lease",
     "put_file",
     "submit",
+    "submit_batch",
     "take_log",
     "take_states",
     "use_nonce",

@@ -1,133 +1,123 @@
-"""One step of the dispatcher: look, decide, admit. And: give up leases nobody kept.
+"""One step of the dispatcher: look, decide, make it true. And: give up leases nobody kept.
 
-Several dispatchers may run. Each decides on its own snapshot; what counts is the admission,
-where the job is locked (skipping those another has locked) and the room on the node is counted
-again under the node's lock.
+Several dispatchers may run. Each decides on its own snapshot; what keeps them apart is in
+``services.admission``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import F, Func, JSONField
 
 from suanwang.jobs import bells, effects
-from suanwang.jobs.models import Attempt, Job, JobEvent
-from suanwang.jobs.rules import LEASE_UNTAKEN, after
+from suanwang.jobs.asks import ask_of
+from suanwang.jobs.expected import Expected
+from suanwang.jobs.models import Attempt, Job
+from suanwang.jobs.services.admission import NEVER, admit, explain, make_way, tried
 from suanwang.jobs.services.reports import lose
-from suanwang.jobs.snapshot import ask_of, room_of, take_snapshot, used_by_node
-from suanwang.jobs.story import state_of
-from suanwang.placement import Placement, Room, Wait, decide
-from suanwang.registry.models import Node
+from suanwang.jobs.shares import policy, usage
+from suanwang.jobs.snapshot import local, take_snapshot
+from suanwang.placement import Ask, Decisions, Policy, Snapshot, decide
+from suanwang.placement import Memory as CoreMemory
+from suanwang.registry import queries as registry
 
 QUEUE_LOOKED_AT = 2_000
 """How many of the oldest queued jobs one step decides on."""
-_START_MOVED = timedelta(minutes=2)
+_KEPT = timedelta(seconds=60)
+
+Recorder = Callable[[Snapshot, Sequence[Ask], datetime, Policy, Decisions], None]
 
 
-def dispatch_once(at: datetime) -> int:
+@dataclass
+class Memory:
+    """What one dispatcher keeps from step to step. Lost with it, and made again from the books."""
+
+    core: CoreMemory = field(default_factory=CoreMemory)
+    expected: Expected = field(default_factory=Expected)
+    usage: dict[str, float] = field(default_factory=dict)
+    learned_at: datetime | None = None
+    recorder: Recorder | None = None
+    """Is told what the core was asked and what it answered, for a replay in the simulator."""
+
+    def learn(self, at: datetime) -> None:
+        """Past use and run times move slowly, and steps are many: at most once a minute."""
+        if self.learned_at is None or not timedelta(0) <= at - self.learned_at < _KEPT:
+            self.usage, self.learned_at = usage(at), at
+            self.expected.learn()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the core is asked at one moment."""
+
+    snapshot: Snapshot
+    queue: Sequence[Ask]
+    now: datetime
+    policy: Policy
+
+
+def dispatch_once(at: datetime, memory: Memory | None = None) -> int:
     """Place what can start now and tell the rest why they wait; how many were placed.
 
-    1. read the queue; 2. take a snapshot; 3. decide; 4. admit in one transaction; 5. write down
-    the reasons that changed.
+    1. read the queue and take a snapshot; 2. decide; 3. admit in one transaction; 4. tell who must
+    give way; 5. write down the reasons that changed.
     """
-    queue = list(
-        Job.objects.filter(state=Job.State.QUEUED).order_by("submitted_at", "id")[:QUEUE_LOOKED_AT]
-    )
-    if not queue:
+    jobs = _queued()
+    if not jobs:
         return 0
-    decisions = decide(take_snapshot(at), [ask_of(job) for job in queue], at)
-    admitted = _admit(decisions.placements, at) if decisions.placements else 0
-    _explain({job.pk: job for job in queue}, decisions.waits, at)
+    memory = memory or Memory()
+    asked = question(jobs, at, memory)
+    decisions = decide(asked.snapshot, asked.queue, asked.now, asked.policy, memory.core)
+    if memory.recorder is not None:
+        memory.recorder(asked.snapshot, asked.queue, asked.now, asked.policy, decisions)
+    admitted = admit(decisions.placements, at) if decisions.placements else 0
+    make_way(decisions.preemptions, at)
+    explain({job.pk: job for job in jobs}, decisions.waits)
     return admitted
 
 
-@transaction.atomic
-def _admit(placements: Sequence[Placement], at: datetime) -> int:
-    """Lease each job that is still queued to its node if there is still room; skip the others."""
-    by_job = {placement.job_id: placement for placement in placements}
-    jobs = list(
-        Job.objects.select_for_update(skip_locked=True, of=("self",))
-        .filter(pk__in=by_job, state=Job.State.QUEUED)
-        .order_by("submitted_at", "id")
-    )
-    wanted = sorted({by_job[job.pk].machine.id for job in jobs})
-    nodes = {
-        node.pk: node
-        for node in Node.objects.select_for_update(no_key=True)
-        .filter(pk__in=wanted, up=True)
-        .order_by("id")
-    }
-    used = used_by_node(wanted)
-    numbers = {job.pk: job.attempts.count() + 1 for job in jobs} if jobs else {}
-    attempts, events, placed = [], [], []
+class _Wishes(Func):
+    """A specification without what placement has no use for: scripts are long, queues too."""
+
+    template = "%(expressions)s - ARRAY['script', 'environment', 'files_in', 'files_out']"
+    output_field = JSONField()
+
+
+def _queued() -> list[Job]:
+    rows = Job.objects.filter(state=Job.State.QUEUED).order_by("submitted_at", "id")
+    jobs = list(rows.defer("spec").annotate(wishes=_Wishes(F("spec")))[:QUEUE_LOOKED_AT])
     for job in jobs:
-        placement = by_job[job.pk]
-        node = nodes.get(placement.machine.id)
-        if node is None:
-            continue
-        held = used[node.pk].plus(room_of(job))
-        if not held.fits(Room(node.cores * 1000, node.memory_mib, node.accelerators)):
-            continue
-        used[node.pk] = held
-        job.state = after(state_of(job), "place")
-        job.cluster_id = node.cluster_id
-        job.reason = _as_json(placement)
-        attempts.append(
-            Attempt(
-                job=job,
-                number=numbers[job.pk],
-                cluster_id=node.cluster_id,
-                node=node,
-                leased_at=at,
-                expires_at=at + LEASE_UNTAKEN,
+        job.spec = job.wishes
+    return jobs
+
+
+def question(jobs: Sequence[Job], at: datetime, memory: Memory) -> Question:
+    """The snapshot, the jobs in the words of placement, and the city's policy."""
+    memory.learn(at)
+    gangs = registry.gang_centres() if any(job.nodes > 1 for job in jobs) else frozenset()
+    before, expect = tried(job.pk for job in jobs), memory.expected.seconds
+    asks = []
+    for job in jobs:
+        past = before.get(job.pk, NEVER)
+        asks.append(
+            ask_of(
+                job,
+                attempt=past.charged + 1,
+                gang_centres=gangs,
+                expected_seconds=expect(
+                    job.organisation_id, job.submitted_by_id, job.walltime_seconds
+                ),
+                refused_at=past.refused_at,
             )
         )
-        events.append(JobEvent(job=job, at=at, state=job.state, facts=job.reason))
-        placed.append(job)
-    Attempt.objects.bulk_create(attempts)
-    Job.objects.bulk_update(placed, ["state", "cluster", "reason"])
-    JobEvent.objects.bulk_create(events)
-    for cluster in sorted({attempt.cluster_id for attempt in attempts}):
-        bells.ring(bells.CLUSTER, cluster)
-    for job in placed:
-        bells.ring(bells.JOB, job.pk)
-    return len(placed)
-
-
-def _as_json(decided: Placement | Wait) -> dict[str, Any]:
-    return {"code": decided.reason.code, "facts": dict(decided.reason.facts)}
-
-
-@transaction.atomic
-def _explain(jobs: dict[Any, Job], waits: Sequence[Wait], at: datetime) -> None:
-    """Write down why jobs wait, where that changed enough to matter; never for one that moved.
-
-    One dispatcher at a time: another would write the same, and both would lock the same rows.
-    """
-    changed = []
-    for wait in waits:
-        job, reason = jobs[wait.job_id], _as_json(wait)
-        if job.reason.get("code") != reason["code"] or _start_moved(job.reason, reason):
-            job.reason = reason
-            changed.append(job)
-    if not changed:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('suanwang.jobs.explain'))")
-        if not cursor.fetchone()[0]:
-            return
-    Job.objects.filter(state=Job.State.QUEUED).bulk_update(changed, ["reason"], batch_size=200)
-
-
-def _start_moved(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    was, is_now = (each.get("facts", {}).get("starts_at") for each in (before, now))
-    if was is None or is_now is None:
-        return was is not is_now
-    gap = datetime.fromisoformat(is_now) - datetime.fromisoformat(was)
-    return abs(gap) >= _START_MOVED
+    first = {one for ask in asks for one in ask.after}
+    snapshot = take_snapshot(at, after=first, usage=memory.usage, expect=expect)
+    return Question(snapshot, asks, local(at), policy())
 
 
 def abandon_expired(at: datetime) -> int:
@@ -141,7 +131,7 @@ def abandon_expired(at: datetime) -> int:
 
 
 @transaction.atomic
-def _abandon(attempt_id: Any, job_id: Any, at: datetime) -> bool:
+def _abandon(attempt_id: UUID, job_id: UUID, at: datetime) -> bool:
     job = Job.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=job_id).first()
     if job is None:  # someone is at it; next time
         return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from django.db.models import Q
 
 from suanwang.jobs.models import Attempt, Job
 from suanwang.jobs.rules import LEASE_RENEWED
-from suanwang.registry.models import SiteAgent
+from suanwang.registry.models import Node, SiteAgent
 
 _RENEWED_EVERY = timedelta(seconds=60)
 
@@ -26,18 +27,35 @@ class Lease:
     job_id: UUID
     spec: dict[str, Any]
     node: str
+    """The first of its nodes."""
     expires_at: datetime
+    nodes: list[str] = field(default_factory=list)
+    cards: list[list[int]] = field(default_factory=list)
+    """Which cards on each node; empty without cards."""
 
 
 @dataclass(frozen=True)
+class GiveWay:
+    """An attempt that must stop for another job, and how long it may take to save its work."""
+
+    attempt_id: UUID
+    grace_seconds: int
+
+
+@dataclass
 class Orders:
     """What an agent is to start and to stop."""
 
     leases: list[Lease] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    give_way: list[GiveWay] = field(default_factory=list)
+    news: bool = False
+    """Whether an order to give way is in it that the agent was not handed before. Such an order
+    is repeated for as long as it holds, but nobody is woken for it twice.
+    """
 
     def __bool__(self) -> bool:
-        return bool(self.leases or self.cancel)
+        return bool(self.leases or self.cancel or self.news)
 
 
 @transaction.atomic
@@ -54,11 +72,17 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
         .select_related("job", "node")
         .order_by("leased_at", "id")
     )
-    renew, taken = [], []
+    names = _names_of_others(live)
+    renew, taken, told = [], [], []
     for attempt in live:
         named = attempt.pk in running
         if attempt.job.state == Job.State.CANCELLING:
             orders.cancel.append(attempt.pk)
+        elif attempt.give_way_by is not None and attempt.agent_id is not None:
+            left = math.ceil((attempt.give_way_by - at).total_seconds())
+            orders.give_way.append(GiveWay(attempt.pk, max(left, 1)))
+            if not attempt.give_way_told:
+                told.append(attempt.pk)
         elif not named and attempt.state == Attempt.State.LEASED:
             if attempt.agent_id is None:
                 taken.append(attempt.pk)
@@ -69,6 +93,8 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
                     attempt.job.spec,
                     attempt.node.name,
                     attempt.expires_at,
+                    [attempt.node.name, *(names[node] for node in attempt.nodes_more)],
+                    attempt.cards,
                 )
             )
         if named and attempt.expires_at < at + LEASE_RENEWED - _RENEWED_EVERY:
@@ -81,6 +107,9 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
             )
             lost = set(taken) - mine
             orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
+    if told:
+        orders.news = True
+        Attempt.objects.filter(pk__in=told).update(give_way_told=True)
     if renew:
         Attempt.objects.filter(pk__in=renew, state__in=Attempt.LIVE).update(
             expires_at=at + LEASE_RENEWED
@@ -93,3 +122,9 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     )
     orders.cancel.extend(sorted(set(running) - known - ended))
     return orders
+
+
+def _names_of_others(live: Iterable[Attempt]) -> dict[int, str]:
+    """The names of the further nodes of jobs of several nodes."""
+    others = {node for attempt in live for node in attempt.nodes_more}
+    return dict(Node.objects.filter(pk__in=others).values_list("id", "name")) if others else {}

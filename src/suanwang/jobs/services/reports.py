@@ -103,6 +103,7 @@ def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> bool:
     happened = min(max(event.at, attempt.leased_at), at)
     unasked = event.state == "cancelled" and attempt.job.state != Job.State.CANCELLING
     if event.state in ("lost", "refused") or unasked:
+        attempt.refused = event.state == "refused"
         # Stopped by the site and not by its owner: it runs again, and this run costs nothing.
         lose(attempt, at=at, reason=event.reason or event.state)
     elif event.state in ENDS:
@@ -157,10 +158,14 @@ def lose(attempt: Attempt, *, at: datetime, reason: str) -> None:
     """
     job = attempt.job
     attempt.state, attempt.ended_at = Attempt.State.ABANDONED, at
-    following = after_loss(state_of(job), attempt.number)
+    gave_way = attempt.give_way_by is not None
+    attempt.charged = not (gave_way or (attempt.refused and attempt.cluster.summary))
+    before = job.attempts.filter(charged=True, number__lt=attempt.number).count()
+    following = after_loss(state_of(job), before + attempt.charged)
     job.cluster, job.started_at = (None, None) if following == "queued" else (job.cluster, None)
     facts = {"attempt": attempt.number, "node": attempt.node.name, "detail": reason[:500]}
-    code = {"queued": "job_requeued", "lost": "job_lost"}.get(following, "job_cancelled")
+    requeued = "job_gave_way" if gave_way else "job_requeued"
+    code = {"queued": requeued, "lost": "job_lost"}.get(following, "job_cancelled")
     move(job, following, code, facts, at=at)
     if following != "queued":
         attempt.save()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -13,14 +13,15 @@ from suanwang.core.errors import NotSignedIn, Refused
 from suanwang.core.jobspec import FileIn, JobSpec
 from suanwang.core.money import Fen, format_yuan
 from suanwang.jobs import bells
-from suanwang.jobs.estimate import price
+from suanwang.jobs.estimate import Books, price
 from suanwang.jobs.models import Job, JobEvent, JobFile
 from suanwang.jobs.rules import FILES_BYTES_MAX
+from suanwang.jobs.wishes import check_wishes
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
 from suanwang.ledger.rules import Ledger, TransferResult, TransferSpec
 from suanwang.ledger.services import create_accounts, create_transfers
-from suanwang.people.models import Organisation
+from suanwang.people.models import Organisation, Person
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
 
@@ -32,30 +33,16 @@ def submit(
     """Queue a job and hold what it can cost at most. Nothing starts without its hold.
 
     Refuses ``permission_missing``, ``organisation_not_active``, ``file_missing``,
-    ``file_unexpected``, ``file_damaged``, ``files_too_large``, ``budget_exceeded`` and what
-    ``estimate`` refuses; then nothing has changed.
+    ``file_unexpected``, ``file_damaged``, ``files_too_large``, ``budget_exceeded``, what
+    ``estimate`` and ``check_wishes`` refuse; then nothing has changed.
     """
     require(actor, "jobs.submit")
     if actor.person is None or actor.organisation_id is None:
         raise NotSignedIn("sign_in_needed")
     contents = check_files(spec.files_in, files or {})
-    estimated = price(spec, at=at)
     organisation = Organisation.objects.get(pk=actor.organisation_id)
-    job = Job.objects.create(
-        organisation=organisation,
-        submitted_by=actor.person,
-        name=spec.name,
-        spec=spec.model_dump(mode="json"),
-        cores=spec.cores,
-        memory_mib=spec.memory_mib,
-        accelerators=spec.accelerators,
-        accelerator_model=spec.accelerator_model or "",
-        walltime_seconds=spec.walltime_seconds,
-        reason={"code": "job_submitted", "facts": {}},
-        estimate_fen=estimated.hold_fen,
-        hold_id=uuid.uuid4(),
-        submitted_at=at,
-    )
+    job = made(spec, Books(at), organisation, actor.person, at=at)
+    job.save(force_insert=True)
     JobFile.objects.bulk_create(
         JobFile(
             job=job,
@@ -67,45 +54,85 @@ def submit(
         )
         for file in spec.files_in
     )
-    JobEvent.objects.create(
-        job=job,
-        at=at,
-        state=job.state,
-        person=actor.person,
-        facts={"code": "job_submitted", "facts": {"hold_fen": estimated.hold_fen}},
-    )
+    first_line(job).save(force_insert=True)
     record(actor, "jobs.submit", subject=job, concerns=organisation, at=at, name=spec.name)
-    _hold(job, estimated.hold_fen, at=at)
+    # Last, because the lock on the budget is the one others wait for.
+    for refusal in hold([job], at=at).values():
+        raise refusal
     bells.ring(bells.QUEUE)
     return job
 
 
-def _hold(job: Job, amount_fen: Fen, *, at: datetime) -> None:
-    """Last, because the lock on the budget is the one others wait for. Free work needs none."""
-    if amount_fen == 0:
-        return
-    spend, clearing = chart.spend(job.organisation_id), chart.clearing()
-    spec = TransferSpec(
-        job.hold_id,
-        spend.id,
-        clearing.id,
-        amount_fen,
-        Ledger.MONEY,
-        "hold",
-        kind="pending",
-        facts={"job": str(job.pk)},
+def made(
+    spec: JobSpec, books: Books, organisation: Organisation, person: Person, *, at: datetime
+) -> Job:
+    """The job of a specification, not yet written down. Refuses as ``submit`` does."""
+    estimated = price(spec, at=at, books=books)
+    check_wishes(spec, organisation, at=at)
+    return Job(
+        organisation=organisation,
+        submitted_by=person,
+        name=spec.name,
+        spec=spec.as_stored(),
+        cores=spec.cores,
+        memory_mib=spec.memory_mib,
+        accelerators=spec.accelerators,
+        accelerator_model=spec.accelerator_model or "",
+        nodes=spec.nodes,
+        card_milli=spec.card_milli,
+        walltime_seconds=spec.walltime_seconds,
+        reason={"code": "job_submitted", "facts": {}},
+        estimate_fen=estimated.hold_fen,
+        hold_id=uuid.uuid4(),
+        submitted_at=at,
     )
+
+
+def first_line(job: Job) -> JobEvent:
+    """The first line of its story."""
+    told = {"code": "job_submitted", "facts": {"hold_fen": job.estimate_fen}}
+    return JobEvent(
+        job=job, at=job.submitted_at, state=job.state, person=job.submitted_by, facts=told
+    )
+
+
+def hold(jobs: Sequence[Job], *, at: datetime) -> dict[uuid.UUID, Refused]:
+    """Hold what each of some jobs of one organisation can cost; those refused, by job.
+
+    Free work needs no hold. Refuses ``budget_exceeded``.
+    """
+    priced = [job for job in jobs if job.estimate_fen]
+    if not priced:
+        return {}
+    spend, clearing = chart.spend(priced[0].organisation_id), chart.clearing()
     # Opened before they are locked: two that opened them after would wait for each other.
     create_accounts([spend, clearing])
-    [result] = create_transfers([spec], at=at)
-    if result is TransferResult.EXCEEDS_CREDITS:
-        raise Refused(
-            "budget_exceeded",
-            available=format_yuan(balance(spend.id).available),
-            needed=format_yuan(amount_fen),
+    specs = [
+        TransferSpec(
+            job.hold_id,
+            spend.id,
+            clearing.id,
+            job.estimate_fen,
+            Ledger.MONEY,
+            "hold",
+            kind="pending",
+            facts={"job": str(job.pk)},
         )
-    if not result.good:
-        raise RuntimeError(f"the hold of job {job.pk} was refused: {result}")
+        for job in priced
+    ]
+    refused: dict[uuid.UUID, Refused] = {}
+    available: Fen | None = None
+    for job, result in zip(priced, create_transfers(specs, at=at), strict=True):
+        if result is TransferResult.EXCEEDS_CREDITS:
+            available = balance(spend.id).available if available is None else available
+            refused[job.pk] = Refused(
+                "budget_exceeded",
+                available=format_yuan(available),
+                needed=format_yuan(job.estimate_fen),
+            )
+        elif not result.good:
+            raise RuntimeError(f"the hold of job {job.pk} was refused: {result}")
+    return refused
 
 
 def check_files(described: list[FileIn], given: Mapping[str, bytes]) -> Mapping[str, bytes]:

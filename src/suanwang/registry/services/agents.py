@@ -100,6 +100,8 @@ def report_nodes(
     engine: str,
     version: str,
     isolation: str,
+    gangs: bool = False,
+    summary: bool = False,
     at: datetime,
 ) -> None:
     """Replace what the books say about the agent's cluster by what it sees.
@@ -109,6 +111,9 @@ def report_nodes(
     if engine != agent.cluster.engine:
         raise Refused("engine_of_another_kind", reported=engine[:20], known=agent.cluster.engine)
     replace_inventory(agent.cluster, nodes, at=at)
+    if (agent.cluster.gangs, agent.cluster.summary) != (gangs, summary):
+        agent.cluster.gangs, agent.cluster.summary = gangs, summary
+        agent.cluster.save(update_fields=["gangs", "summary"])
     agent.version = version[:40]
     agent.isolation = isolation[:60]
     agent.last_seen_at = at

@@ -98,14 +98,9 @@ class DemoCentre:
         usage = self._engine.usage([ref])[ref]
         spec = JobSpec.model_validate(self._leases.pop(ref).spec)
         self._say(ref, seen.state.lifecycle, usage.ended_at, exit_code=seen.exit_code)
-        held = {"core_seconds": spec.cores, "memory_mib_seconds": spec.memory_mib}
-        if spec.accelerators:
-            held["card_seconds"] = spec.accelerators
         records = [
-            self._record(
-                ref, meter, amount * usage.elapsed_seconds, usage.started_at, usage.ended_at
-            )
-            for meter, amount in held.items()
+            self._record(ref, meter, quantity, usage.started_at, usage.ended_at)
+            for meter, quantity in spec.quantities(usage.elapsed_seconds).items()
         ]
         _, refused = take_usage(self._agent, records, at=self._clock.now())
         if refused:
