@@ -272,18 +272,19 @@ def _dispatch(ready: Any, stop: Any) -> None:
     """The dispatcher as a city runs it."""
     _django()
     from suanwang.jobs import dispatcher
-    from suanwang.placement import Ask, Machine, Rates, Room, Site, Snapshot, decide
 
-    _load(Ask, Machine, Rates, Room, Site, Snapshot, decide)
+    _load()
     ready.wait(120)
     over = threading.Event()
     threading.Thread(target=lambda: (stop.wait(), over.set()), daemon=True).start()
     dispatcher.main(over)
 
 
-def _load(Ask: Any, Machine: Any, Rates: Any, Room: Any, Site: Any, Snapshot: Any, decide: Any) -> None:  # noqa: N803
+def _load() -> None:
     """A dispatcher that runs has loaded its loops: decide on something once."""
     from fractions import Fraction
+
+    from suanwang.placement import Ask, Machine, Rates, Room, Site, Snapshot, decide
 
     now = datetime.now(UTC)
     rates = Rates(Fraction(1), Fraction(1), None)

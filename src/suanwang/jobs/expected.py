@@ -26,7 +26,7 @@ class Expected:
         self._estimates = Estimates()
         self._seen: dict[UUID, datetime] = {}
         self._until: datetime | None = None
-        self._known: dict[tuple[UUID, int, int], int] = {}
+        self._known: dict[tuple[UUID, UUID, int], int] = {}
 
     def learn(self) -> int:
         """Take in what ended since the last call; how many runs there were."""
@@ -45,17 +45,19 @@ class Expected:
         )[:READ_AT_MOST]
         fresh = [row for row in reversed(list(rows)) if row[0] not in self._seen]
         for attempt, organisation, person, walltime, started, ended_at in fresh:
+            if started is None or ended_at is None:  # not of those that were read
+                continue
             ran = round((ended_at - started).total_seconds())
             self._estimates.observe((organisation, person), walltime, max(ran, 0))
             self._seen[attempt] = ended_at
         if fresh:
-            self._until = max(row[5] for row in fresh)
+            self._until = max(self._seen[row[0]] for row in fresh)
             self._known.clear()
             kept_from = self._until - 2 * _LATE
             self._seen = {one: at for one, at in self._seen.items() if at > kept_from}
         return len(fresh)
 
-    def seconds(self, organisation: UUID, person: int, walltime_seconds: int) -> int:
+    def seconds(self, organisation: UUID, person: UUID, walltime_seconds: int) -> int:
         """What to expect of a request: at least a second, at most its walltime."""
         key = organisation, person, walltime_seconds
         if key not in self._known:

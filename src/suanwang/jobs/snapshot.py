@@ -31,7 +31,7 @@ from suanwang.registry.rules import counted_gflops
 _GREY_UNKNOWN = Fraction(2)
 """For a centre without readings: as wasteful as an old one, so that silence never pays."""
 _RESERVED_AHEAD = timedelta(days=90)
-Expect = Callable[[UUID, int, int], int]
+Expect = Callable[[UUID, UUID, int], int]
 """Seconds a job will run, of an organisation and a person who asked for a walltime."""
 _PRECISIONS = ("fp64", "fp32", "bf16", "fp16")
 

@@ -25,7 +25,7 @@ from suanwang.placement.kernels.machines import (
     NEXT,
 )
 from suanwang.placement.pool import Need as PoolNeed
-from suanwang.placement.pool import Pool
+from suanwang.placement.pool import Pool, richest_first
 from suanwang.placement.terms import (
     WHOLE_CARD,
     Link,
@@ -142,7 +142,6 @@ class City:
 
     def _pool_of(self, free: Ints, cards: Ints) -> Pool:
         """The pool of the nodes; one that takes nothing where there is none, as a pool has some."""
-        order = np.random.default_rng(self.seed).permutation(max(1, self.nodes))
         if not self.nodes:
             return Pool(cores_milli=[0], memory_mib=[0], cards=[0], group=[0], up=[False])
         return Pool(
@@ -151,7 +150,11 @@ class City:
             cards=self.whole[:, 2],
             group=self.group_of[: self.nodes],
             cards_free_milli=cards,
-            order=order,
+            order=richest_first(
+                self.whole[:, 0],
+                self.whole[:, 2],
+                np.random.default_rng(self.seed).permutation(self.nodes),
+            ),
             policy=self.packing,  # type: ignore[arg-type]
         )
 

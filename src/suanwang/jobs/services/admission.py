@@ -53,7 +53,8 @@ def tried(jobs: Iterable[UUID]) -> dict[UUID, Tried]:
     refusals = Attempt.objects.filter(job__in=list(found), refused=True, cluster__summary=True)
     for job, cluster, at in refusals.values_list("job_id", "cluster_id", "ended_at"):
         known = refused.setdefault(job, {})
-        known[cluster] = max(at, known.get(cluster, at))
+        if at is not None:
+            known[cluster] = max(at, known.get(cluster, at))
     return {job: Tried(*counted, refused.get(job, {})) for job, counted in found.items()}
 
 
@@ -129,7 +130,7 @@ def _write(jobs: Sequence[Job], was: str) -> None:
     if not jobs:
         return
     ordered = sorted(jobs, key=lambda job: job.pk)
-    columns = [
+    columns: list[list[Any]] = [
         [job.pk for job in ordered],
         [str(job.state) for job in ordered],
         [job.cluster_id for job in ordered],

@@ -90,9 +90,9 @@ class _Wishes(Func):
 
 def _queued() -> list[Job]:
     rows = Job.objects.filter(state=Job.State.QUEUED).order_by("submitted_at", "id")
-    jobs = list(rows.defer("spec").annotate(wishes=_Wishes(F("spec")))[:QUEUE_LOOKED_AT])
+    jobs: list[Job] = list(rows.defer("spec").annotate(wishes=_Wishes(F("spec")))[:QUEUE_LOOKED_AT])
     for job in jobs:
-        job.spec = job.wishes
+        job.spec = job.wishes  # type: ignore[attr-defined]
     return jobs
 
 
