@@ -190,18 +190,17 @@ def simulate(
 ) -> None:
     """What if? Compare today's rules with changed ones over a population and a year."""
     from suanwang import policy
-    from suanwang.cli import what_if
-    from suanwang.policy.simulate import compare
+    from suanwang.cli.what_if import population_of, report
+    from suanwang.policy.what_if import changes_of, csv_text, what_if
 
     wanted = policy.load(folder_of(package))
     day = _day_of(wanted, on)
-    units = what_if.population_of(wanted, population)
-    compared = compare(wanted, what_if.changes_of(wanted, change or []), units, day)
-    rows = what_if.rows_of(wanted, compared, units, day)
-    for line in what_if.report(compared, rows, language()):
+    units = population_of(wanted, population, day)
+    found = what_if(wanted, changes_of(wanted, change or []), units, day)
+    for line in report(found, language()):
         typer.echo(line)
     if to is not None:
-        what_if.write_csv(to, rows)
+        to.write_text(csv_text(found), encoding="utf-8", newline="")
 
 
 def publish(
