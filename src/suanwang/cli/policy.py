@@ -187,6 +187,10 @@ def simulate(
     ] = None,
     on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
     to: Annotated[Path | None, typer.Option("--csv", help="Write the table here too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with charts here, in one file.")
+    ] = None,
+    tongue: Annotated[str, typer.Option("--lang", help="zh or en.")] = "",
 ) -> None:
     """What if? Compare today's rules with changed ones over a population and a year."""
     from suanwang import policy
@@ -197,10 +201,15 @@ def simulate(
     day = _day_of(wanted, on)
     units = population_of(wanted, population, day)
     found = what_if(wanted, changes_of(wanted, change or []), units, day)
-    for line in report(found, language()):
+    spoken: Language = "zh" if (tongue or language()) == "zh" else "en"
+    for line in report(found, spoken):
         typer.echo(line)
     if to is not None:
         to.write_text(csv_text(found), encoding="utf-8", newline="")
+    if html is not None:
+        from suanwang.policy.what_if_html import page
+
+        html.write_text(page(found, spoken), encoding="utf-8")
 
 
 def publish(
