@@ -25,17 +25,13 @@ from suanwang.people.services import require
 from suanwang.policy.check import check as check_package
 from suanwang.policy.mutants import mutants
 from suanwang.policy.mutate import mutate
-from suanwang.policy.population import read_csv
+from suanwang.policy.population import CHARACTERS_MAX, ROWS_MAX, SYNTHETIC_MAX, read_csv
 from suanwang.policy.prove import prove
 from suanwang.policy.simulate import PoolOutcome, synthetic
 from suanwang.policy.what_if import SEED, WhatIf, what_if
 
 router = Router(tags=["policy"])
 
-SYNTHETIC_MAX: Final = 100_000
-CSV_ROWS_MAX: Final = 20_000
-CSV_MAX: Final = 900_000
-"""Characters; the whole body may have 1 MiB."""
 SLIPS_AT_ONCE: Final = 60
 SECONDS_MAX: Final = 1.5
 """After this no further proof or slip is begun; the answer says where to go on."""
@@ -119,7 +115,7 @@ class WhatIfIn(In):
 
     changes: dict[str, Any] = Field({}, max_length=40)
     synthetic: int | None = Field(None, ge=1, le=SYNTHETIC_MAX)
-    csv: str | None = Field(None, max_length=CSV_MAX)
+    csv: str | None = Field(None, max_length=CHARACTERS_MAX)
     on: date | None = None
 
     @model_validator(mode="after")
@@ -251,7 +247,7 @@ def simulate(request: HttpRequest, package: str, payload: WhatIfIn) -> Any:
         units = synthetic(wanted, payload.synthetic, SEED, on)
     else:
         lines = (payload.csv or "").splitlines()
-        units = read_csv(wanted, lines, found="csv", rows_max=CSV_ROWS_MAX)
+        units = read_csv(wanted, lines, found="csv", rows_max=ROWS_MAX)
     return _what_if_out(what_if(wanted, payload.changes, units, on))
 
 

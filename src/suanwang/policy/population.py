@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from suanwang.policy.package import Package
 
 COLUMNS_MAX: Final = 200
+SYNTHETIC_MAX: Final = 100_000
+ROWS_MAX: Final = 20_000
+CHARACTERS_MAX: Final = 900_000
+"""What is taken over a network in one go, so that an answer takes less than two seconds."""
 CELL_MAX: Final = 60
 """Characters: NumPy gives every cell of a column the room of the longest one."""
 _TRUTHS: Final = {"true": True, "false": False}
