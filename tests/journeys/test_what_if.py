@@ -33,6 +33,7 @@ def test_an_official_compares_two_ratios_and_takes_the_report_along(
     ratio.fill("much")
     ratio.press("Enter")  # a form is sent by keyboard as by mouse
     page.wait_for_selector("[id='e-voucher.use_ratio']")
+    assert page.locator("main .notice a").count() == 1
     official.shot("what-if-refused")
     page.locator("[name='set-voucher.use_ratio']").fill("40%")
     page.locator("button[value=page]").click()
@@ -41,6 +42,7 @@ def test_an_official_compares_two_ratios_and_takes_the_report_along(
     assert page.locator("#found rect.more, #found rect.less").count() > 2
     wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert page.evaluate(wide), "the page is wider than the window"
+    page.evaluate("scrollTo(0, 0)")
     official.shot("what-if-compared")
     with page.expect_download() as started:
         page.locator("button[value=html]").click()

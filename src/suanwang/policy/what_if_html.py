@@ -130,7 +130,8 @@ def _section(name: str, title: str, body: str) -> str:
 
 def _table(head: list[tuple[str, bool]], rows: Iterator[str]) -> str:
     cells = "".join(
-        f'<th scope="col"{_number(number)}>{escape(title)}</th>' for title, number in head
+        f'<th scope="col"{_number(number)}>{escape(title)}</th>' if title else "<td></td>"
+        for title, number in head
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     table = f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"

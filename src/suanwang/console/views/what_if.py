@@ -37,6 +37,9 @@ from suanwang.site.settings import settings
 UNITS: Final = 10_000
 """How many made-up units are tried unless somebody says otherwise."""
 
+PLACES: Final = {"on": "on", "units": "units", "csv": "file"}
+"""Beside which field of the page a part of the question stands."""
+
 
 @dataclass
 class Asked:
@@ -71,7 +74,10 @@ def trial(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "groups": assumed.groups(chosen, request.POST, changes, errors, day),
         "columns": _columns(chosen, day),
         "found": mark_safe(fragment(found, short())) if found else "",  # noqa: S308 - escaped there
-        "wrong": len(errors) + len(asked.errors),
+        "wrong": [
+            *((PLACES[name], error) for name, error in asked.errors.items()),
+            *((f"f-{name}", error) for name, error in errors.items()),
+        ],
         "synthetic_max": SYNTHETIC_MAX,
         "rows_max": ROWS_MAX,
     }
