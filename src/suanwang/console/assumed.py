@@ -18,7 +18,8 @@ from suanwang.core.errors import SuanwangError
 from suanwang.core.money import format_yuan, parse_yuan
 from suanwang.core.refusals import explain
 from suanwang.policy import Package
-from suanwang.policy.parts import Series, Value, Version
+from suanwang.policy.language.compile import Value
+from suanwang.policy.parts import Series, Version
 from suanwang.policy.what_if_html import shown_value
 
 START: Final = "set-"

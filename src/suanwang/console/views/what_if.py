@@ -34,7 +34,7 @@ from suanwang.policy.what_if_html import fragment, page
 from suanwang.site.clock import now
 from suanwang.site.settings import settings
 
-UNITS: Final = 10_000
+UNITS: Final = 300
 """How many made-up units are tried unless somebody says otherwise."""
 
 PLACES: Final = {"on": "on", "units": "units", "csv": "file"}
