@@ -42,6 +42,10 @@ def test_an_official_compares_two_ratios_and_takes_the_report_along(
     assert page.locator("#found rect.more, #found rect.less").count() > 2
     wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert page.evaluate(wide), "the page is wider than the window"
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate(wide), "the page is wider than a telephone"
+    official.shot("what-if-telephone")
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.evaluate("scrollTo(0, 0)")
     official.shot("what-if-compared")
     with page.expect_download() as started:

@@ -128,7 +128,9 @@ def test_a_set_left_as_it_is_changes_nothing_and_a_smaller_one_is_a_change() -> 
     assert "Nothing is changed" in same
     fewer = client.post(ADDRESS, FORM | {name: today[:2]}).content.decode()
     assert "Nothing is changed" not in fewer
-    assert 'id="w-changes"' in fewer
+    said = fewer.split('id="w-changes"')[1].split("</table>")[0]
+    assert "Enterprise, Maker, Research institute, University" in said
+    assert "<strong>Enterprise</strong>" in said
 
 
 def test_every_package_can_be_chosen_and_compared() -> None:

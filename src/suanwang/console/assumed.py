@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
 from typing import Final
 
 from django.http import QueryDict
@@ -15,12 +14,12 @@ from django.utils.translation import gettext as _
 from suanwang.console.language import short
 from suanwang.console.why import localised
 from suanwang.core.errors import SuanwangError
-from suanwang.core.money import format_yuan, parse_yuan
+from suanwang.core.money import parse_yuan
 from suanwang.core.refusals import explain
 from suanwang.policy import Package
 from suanwang.policy.language.compile import Value
 from suanwang.policy.parts import Series, Version
-from suanwang.policy.what_if_html import shown_value
+from suanwang.policy.what_if_html import names_of, shown_value
 
 START: Final = "set-"
 """In front of a parameter's name in the form."""
@@ -129,7 +128,7 @@ def _field(
         name=series.name,
         label=localised(series.label),
         kind=series.type.kind,
-        today=shown(package, series, version.value),
+        today=shown_value(package, series, version.value, short()),
         article=localised(package.articles.get(series.article, series.article)),
         source=version.source,
         confirmed=version.status == "confirmed",
@@ -143,21 +142,10 @@ def _field(
     )
 
 
-def shown(package: Package, series: Series, value: Value) -> str:
-    """A value as people read it, in the reader's language."""
-    if isinstance(value, frozenset):
-        words = dict(_choices(package, series))
-        return ", ".join(sorted(words.get(str(code), str(code)) for code in value))
-    if isinstance(value, Fraction) and _in_yuan(series):
-        return format_yuan(int(value))
-    return shown_value(series, value, short())
-
-
 def _choices(package: Package, series: Series) -> list[tuple[str, str]]:
     if series.type.kind == "bool":
         return [("true", _("Yes")), ("false", _("No"))]
-    labels = {code: text for fact in package.facts.values() for code, text in fact.labels.items()}
-    words = labels | dict(series.readings)
+    words = names_of(package, series)
     return [
         (code, localised(words[code]) if code in words else code)
         for code in series.type.choices

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import Language
 from suanwang.policy import what_if_charts as charts
 from suanwang.policy.parts import Series
+from suanwang.policy.reader import Text
 from suanwang.policy.simulate import PoolOutcome
 from suanwang.policy.what_if import GROUPS, WhatIf
+
+if TYPE_CHECKING:
+    from suanwang.policy.package import Package
 
 WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     "zh": {
@@ -153,8 +157,8 @@ def _changes(found: WhatIf, tongue: Language) -> str:
             article = found.package.articles.get(series.article, {}).get(tongue, series.article)
             status = f" ({words[version.status]})" if version else ""
             source = f"{version.source}{status}" if version else ""
-            before = shown_value(series, version.value, tongue) if version else ""
-            after = shown_value(series, change.after, tongue)
+            before = shown_value(found.package, series, version.value, tongue) if version else ""
+            after = shown_value(found.package, series, change.after, tongue)
             yield (
                 f'<th scope="row">{escape(series.label[tongue])}</th><td>{escape(before)}</td>'
                 f"<td><strong>{escape(after)}</strong></td>"
@@ -165,13 +169,15 @@ def _changes(found: WhatIf, tongue: Language) -> str:
     return _table([(words[title], False) for title in titles], rows())
 
 
-def shown_value(series: Series, value: Any, tongue: Language) -> str:
-    """A parameter's value in words: money in yuan, a ratio also in per cent, a reading by name."""
+def shown_value(package: Package, series: Series, value: Any, tongue: Language) -> str:
+    """A parameter's value in words: money in yuan, a ratio in per cent, a code by its name."""
     words = WORDS[tongue]
     if isinstance(value, bool):
         return words["yes" if value else "no"]
     if isinstance(value, frozenset | set):
-        return ", ".join(sorted(map(str, value)))
+        named = names_of(package, series)
+        comma = "、" if tongue == "zh" else ", "
+        return comma.join(sorted(named[one][tongue] if one in named else one for one in value))
     if isinstance(value, tuple):
         return "; ".join(f"{_plain(start)} → {_plain(amount)}" for start, amount in value)
     if isinstance(value, Fraction):
@@ -181,8 +187,16 @@ def shown_value(series: Series, value: Any, tongue: Language) -> str:
             share = value * 100
             return f"{_plain(share)}%" if (share * 100).denominator == 1 else str(value)
         return f"{_plain(value)} {series.unit}"
-    reading = series.readings.get(str(value))
+    reading = names_of(package, series).get(str(value))
     return reading[tongue] if reading else str(value)
+
+
+def names_of(package: Package, series: Series) -> dict[str, Text]:
+    """The words for every code a parameter may name: readings, choices, divisions."""
+    named: dict[str, Text] = {code: row.name for code, row in package.divisions.items()}
+    for fact in package.facts.values():
+        named |= fact.labels
+    return named | dict(series.readings)
 
 
 def _plain(value: Fraction) -> str:
