@@ -44,6 +44,8 @@ def test_an_official_compares_two_ratios_and_takes_the_report_along(
     assert page.evaluate(wide), "the page is wider than the window"
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate(wide), "the page is wider than a telephone"
+    fits = "all => all.every(one => one.scrollWidth <= one.clientWidth)"
+    assert page.locator(".assumed[open] .table-wrap").evaluate_all(fits), "a field is cut off"
     official.shot("what-if-telephone")
     page.set_viewport_size({"width": 1280, "height": 900})
     page.evaluate("scrollTo(0, 0)")

@@ -9,8 +9,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
 from suanwang import policy
+from suanwang.cli import application
 from suanwang.core.money import format_yuan
 from suanwang.core.refusals import Language
 from suanwang.policy.simulate import synthetic
@@ -76,3 +78,17 @@ def test_a_population_that_no_measure_can_read_says_so() -> None:
     )
     assert nothing.rows == ()
     assert WORDS["en"]["nothing"] in page(nothing, "en")
+
+
+@pytest.mark.parametrize(("tongue", "words"), [("zh", "谁增谁减"), ("en", "Who gains")])
+def test_the_shell_writes_the_report_and_the_table(tongue: str, words: str, tmp_path: Path) -> None:
+    report, table = tmp_path / "report.html", tmp_path / "table.csv"
+    asked = ["policy", "simulate", "baoding-2024", "--population", "synthetic:200"]
+    asked += ["--set", "5c.ratio=0.4", "--on", "2026-07-20", "--lang", tongue]
+    done = CliRunner().invoke(application(), [*asked, "--html", str(report), "--csv", str(table)])
+    assert done.exit_code == 0, done.output
+    assert words in report.read_text(encoding="utf-8")
+    units = synthetic(BAODING, 200, SEED, DAY)
+    rows = what_if(BAODING, {"voucher.use_ratio": "0.4"}, units, DAY).rows
+    written = table.read_text(encoding="utf-8").splitlines()[1:]
+    assert [line.split(",")[3] for line in written] == [str(row.after_fen) for row in rows]
