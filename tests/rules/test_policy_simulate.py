@@ -11,8 +11,11 @@ import pytest
 from suanwang import policy
 from suanwang.cli import what_if
 from suanwang.core.errors import Refused
+from suanwang.policy.population import read_csv
 from suanwang.policy.simulate import by_group, by_level, compare, simulate, synthetic
 from suanwang.policy.vector import Table, tabulate_facts
+from suanwang.policy.what_if import changes_of, csv_text
+from suanwang.policy.what_if import what_if as found_for
 
 BAODING = policy.load(Path(__file__).parents[2] / "policies" / "baoding-2024")
 DAY = date(2026, 7, 20)
@@ -88,9 +91,9 @@ def test_an_unreadable_population_is_refused(told: str) -> None:
 
 
 def test_changes_can_be_named_by_measure() -> None:
-    assert what_if.changes_of(BAODING, ["5c.ratio=0.4"]) == {"voucher.use_ratio": "0.4"}
+    assert changes_of(BAODING, ["5c.ratio=0.4"]) == {"voucher.use_ratio": "0.4"}
     with pytest.raises(Refused, match="policy_change_unreadable"):
-        what_if.changes_of(BAODING, ["5c.ratio"])
+        changes_of(BAODING, ["5c.ratio"])
 
 
 @pytest.mark.parametrize(
@@ -101,3 +104,47 @@ def test_changes_can_be_named_by_measure() -> None:
 def test_a_wrong_assumption_never_yields_a_number(name: str, value: str) -> None:
     with pytest.raises(Refused, match="policy_value_wrong"):
         BAODING.assuming({name: value})
+
+
+def test_a_file_with_more_than_is_read_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
+    for text in ("score\n" + "1" * 61, ",".join(["score"] * 201) + "\n1", "score\n1\n1\n1\n"):
+        with pytest.raises(Refused, match="policy_population_too_large"):
+            read_csv(BAODING, text.splitlines(), found="units.csv", rows_max=2)
+
+
+def test_a_sum_that_would_pass_64_bits_is_refused_and_never_wraps() -> None:
+    changes = {"voucher.use_ratio": "1000", "voucher.unit_year_cap_fen": 10**18}
+    most = BAODING.facts["voucher_available_fen"].limits[1]
+    rows = 2**63 // most + 2
+    few = units([BAODING.facts["paid_fee_fen"].limits[1]])
+    many = {name: np.repeat(column, rows) for name, column in few.columns.items()}
+    rich = Table({**many, "voucher_available_fen": np.full(rows, most)})
+    with pytest.raises(Refused, match="policy_numbers_too_large"):
+        compare(BAODING, changes, rich, DAY)
+
+
+def test_what_is_gained_and_lost_adds_up_by_everything_it_is_told_apart_by() -> None:
+    assert found_for(BAODING, {"voucher.use_ratio": "0.4"}, units(FEES), DAY).lost_fen == 26_000_000
+    population = synthetic(BAODING, 5_000, 5, DAY)
+    found = found_for(BAODING, {"voucher.use_ratio": "0.4"}, population, DAY)
+    change = found.gained_fen - found.lost_fen
+    for group in ("measure", "level", "division_code", "applicant_kind"):
+        assert sum(row.change_fen for row in found.rows_by(group)) == change, group
+    for group in ("division_code", "applicant_kind"):
+        rows = found.rows_by(group)
+        assert sum(row.gains or 0 for row in rows) == found.comparison.gains
+        assert sum(row.loses or 0 for row in rows) == found.comparison.loses
+    assert csv_text(found).count("\n") == len(found.rows) + 1
+
+
+def test_made_up_units_of_a_day_file_in_its_year_and_the_pool_has_a_course() -> None:
+    population = synthetic(BAODING, 5_000, 5, DAY)
+    days = [date.fromordinal(int(day)) for day in population.columns["filed_on"]]
+    assert {day.year for day in days} == {2026}
+    pool = simulate(BAODING, population, DAY).pools["voucher"]
+    left = [fen for _, fen in pool.course]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    assert pool.dry_on is not None
+    after = [day for day, fen in pool.course if fen == 0]
+    assert min(after) >= pool.dry_on

@@ -203,6 +203,11 @@ WRITES: dict[str, Ask] = {
     "POST /api/v1/policy/{package}/finding": Ask(
         ANYBODY, body=lambda side: {"on": "2026-07-20", "facts": {"applicant_kind": "maker"}}
     ),
+    "POST /api/v1/policy/{package}/simulation": Ask(
+        "policy.assess",
+        "self",
+        lambda side: {"synthetic": 20, "changes": {"voucher.use_ratio": "0.4"}},
+    ),
     "POST /api/v1/vouchers/pool": Ask("pool.fund", "self", lambda side: {"year": 2026}),
     "POST /api/v1/vouchers/claims/{claim_id}/review": Ask(
         "claims.review", body=lambda side: {"approve": False, "reason": "材料不符"}

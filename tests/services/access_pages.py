@@ -129,6 +129,7 @@ READ_ONLY = frozenset(
         "centre",
         "policy",
         "calculator",
+        "policy-what-if",
         "search",
         "overview",
         "inbox",

@@ -18,6 +18,7 @@ from suanwang import __version__
 from suanwang.api import openapi, problems
 from suanwang.api.idempotency import MUST_BE_TRIED_AGAIN
 from suanwang.api.policy import router as policy
+from suanwang.api.policy_assess import router as policy_assess
 from suanwang.core.errors import Malformed, SuanwangError, Unavailable
 from suanwang.jobs.agent_api import agent_router
 from suanwang.jobs.api import router as jobs
@@ -120,4 +121,5 @@ api.add_router("", metering)
 api.add_router("/vouchers", vouchers)
 api.add_router("/programmes", programmes)
 api.add_router("/policy", policy)
+api.add_router("/policy", policy_assess)
 api.add_router("/agent", agent_router)

@@ -108,48 +108,54 @@ def packages(request: HttpRequest) -> Any:
 @router.get("/{package}", response=dict[str, Any])
 def package(request: HttpRequest, package: str) -> Any:
     """A policy as open data: content, content hash, and the schema of its facts."""
-    return publish(_package(package))
+    return publish(package_of(package))
 
 
 @router.get("/{package}/measures/{measure}/facts", response=dict[str, Any])
 def facts(request: HttpRequest, package: str, measure: str) -> Any:
     """The facts a measure asks for, as JSON Schema with an example."""
-    return facts_schema(_package(package), measure)
+    return facts_schema(package_of(package), measure)
 
 
 @router.get("/{package}/measures/{measure}", response=PrintOut)
 def measure(request: HttpRequest, package: str, measure: str) -> Any:
     """A measure as a sentence, a formula and a decision table."""
-    wanted = _package(package)
-    return asdict(print_measure(wanted, measure, language_of(request), _day(wanted, None)))
+    wanted = package_of(package)
+    return asdict(print_measure(wanted, measure, language_of(request), day_of(wanted, None)))
 
 
 @router.post("/{package}/decision", response=dict[str, Any])
 def decide(request: HttpRequest, package: str, payload: CaseIn) -> Any:
     """Decide a case: the amount, every step, condition, cap and unconfirmed default."""
-    wanted = _package(package)
-    return wanted.decide(payload.measure, payload.facts, _day(wanted, payload.on)).as_json()
+    wanted = package_of(package)
+    return wanted.decide(payload.measure, payload.facts, day_of(wanted, payload.on)).as_json()
 
 
 @router.post("/{package}/finding", response=FoundOut)
 def finding(request: HttpRequest, package: str, payload: KnownIn) -> Any:
     """Which measures apply by what is known, and what is still worth asking."""
-    wanted = _package(package)
-    found = find(wanted, payload.facts, _day(wanted, payload.on))
+    wanted = package_of(package)
+    found = find(wanted, payload.facts, day_of(wanted, payload.on))
     return {
         "measures": [_finding_out(wanted, one) for one in found],
         "questions": questions(found),
     }
 
 
-def _package(name: str) -> policy.Package:
-    """A package by its name; a path is no name."""
-    if Path(name).name != name or name.startswith("."):
+def folder_of(name: str) -> Path:
+    """The folder of a package by its name; a path is no name."""
+    folder = settings().policies / name
+    if Path(name).name != name or name.startswith(".") or not (folder / "policy.yaml").is_file():
         raise NotFound("policy_package_unknown", folder=name[:60])
-    return policy.load(settings().policies / name)
+    return folder
 
 
-def _day(package: policy.Package, on: date | None) -> date:
+def package_of(name: str) -> policy.Package:
+    """A package by its name."""
+    return policy.load(folder_of(name))
+
+
+def day_of(package: policy.Package, on: date | None) -> date:
     """The day asked for; else today, or the nearest day on which the policy is in force."""
     today = clock.now().astimezone(CITY_ZONE).date()
     return on or min(max(today, package.valid_from), package.tail_until)

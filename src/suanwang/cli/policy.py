@@ -187,21 +187,29 @@ def simulate(
     ] = None,
     on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day.")] = None,
     to: Annotated[Path | None, typer.Option("--csv", help="Write the table here too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with charts here, in one file.")
+    ] = None,
+    tongue: Annotated[str, typer.Option("--lang", help="zh or en.")] = "",
 ) -> None:
     """What if? Compare today's rules with changed ones over a population and a year."""
     from suanwang import policy
-    from suanwang.cli import what_if
-    from suanwang.policy.simulate import compare
+    from suanwang.cli.what_if import population_of, report
+    from suanwang.policy.what_if import changes_of, csv_text, what_if
 
     wanted = policy.load(folder_of(package))
     day = _day_of(wanted, on)
-    units = what_if.population_of(wanted, population)
-    compared = compare(wanted, what_if.changes_of(wanted, change or []), units, day)
-    rows = what_if.rows_of(wanted, compared, units, day)
-    for line in what_if.report(compared, rows, language()):
+    units = population_of(wanted, population, day)
+    found = what_if(wanted, changes_of(wanted, change or []), units, day)
+    spoken: Language = "zh" if (tongue or language()) == "zh" else "en"
+    for line in report(found, spoken):
         typer.echo(line)
     if to is not None:
-        what_if.write_csv(to, rows)
+        to.write_text(csv_text(found), encoding="utf-8", newline="")
+    if html is not None:
+        from suanwang.policy.what_if_html import page
+
+        html.write_text(page(found, spoken), encoding="utf-8")
 
 
 def publish(

@@ -105,6 +105,7 @@ NAVIGATION: Final = (
         (
             Entry("/centres", _("Centres and prices")),
             Entry("/policy", _("Policy")),
+            Entry("/policy/what-if", _("What if"), ("policy.assess",)),
             Entry("/calculator", _("Policy calculator")),
         ),
     ),

@@ -22,6 +22,7 @@ STYLESHEETS: Final = (
     "console/tables.css",
     "console/forms.css",
     "console/stories.css",
+    "console/what_if.css",
     "console/print.css",
 )
 _ALLOWED: Final = ("console/", "django_htmx/")

@@ -22,6 +22,7 @@ from suanwang.console.views import (
     public,
     search,
     support,
+    what_if,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -30,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("centres", public.centres, name="centres"),
     path("centres/<slug:code>", public.centre, name="centre"),
     path("policy", policy.policy, name="policy"),
+    path("policy/what-if", what_if.trial, name="policy-what-if"),
     path("calculator", calculator.calculator, name="calculator"),
     path("sign-in", account.sign_in_page, name="sign-in"),
     path("sign-out", account.sign_out_here, name="sign-out"),

@@ -92,15 +92,17 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
         {"organisation.read", "organisation.approve", "credit.set", "centres.read", "jobs.read"}
         | {"jobs.cancel", "prices.read", "invoices.read", "invoices.issue", "payments.record"}
         | {"rating.resolve", "agents.enrol", "audit.read", "ledger.read", "pool.read"}
-        | {"centres.verify", "metering.read"}
+        | {"centres.verify", "metering.read", "policy.assess"}
     ),
     Role.REVIEWER: frozenset(_OFFICIAL | {"applications.grant", "applications.reject"})
-    | {"organisation.override_uscc", "pool.read", "ledger.read"},
-    Role.APPROVER: frozenset(_OFFICIAL | {"claims.review", "pool.read", "ledger.read"}),
+    | {"organisation.override_uscc", "pool.read", "ledger.read", "policy.assess"},
+    Role.APPROVER: frozenset(
+        _OFFICIAL | {"claims.review", "pool.read", "ledger.read", "policy.assess"}
+    ),
     Role.FINANCE: frozenset(
         _OFFICIAL
         | {"payment_orders.issue", "payment_orders.receipt", "pool.fund", "pool.read"}
-        | {"ledger.read"}
+        | {"ledger.read", "policy.assess"}
     ),
     Role.COUNTY: frozenset(_OFFICIAL | {"payment_orders.receipt"}),
     Role.AUDITOR: frozenset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 
 from suanwang.core.errors import SuanwangError
 from suanwang.policy.build import read_package
@@ -24,10 +25,13 @@ class Judged:
     """``reading`` (the package cannot be built), a case, a promise; empty if it lives."""
 
 
-def mutate(package: Package, on: date) -> Iterator[Judged]:
-    """Make every slip in turn and see what catches it: first the cases, then the proofs."""
+def mutate(package: Package, on: date, first: int = 0) -> Iterator[Judged]:
+    """Make every slip in turn, from the one numbered ``first``, and see what catches it.
+
+    First the cases are asked, then the proofs. The same package has the same slips in order.
+    """
     cases = read_all_cases(package, Mistakes({}))
-    for mutant in mutants(package):
+    for mutant in islice(mutants(package), first, None):
         yield Judged(mutant, _caught(mutant, cases, on))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suanwang.core.errors import Refused
 from suanwang.policy.drain import share_out_columns
 from suanwang.policy.overlap import payments
 from suanwang.policy.parts import Fact
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from suanwang.policy.package import Package
 
 Column = NDArray[Any]
+COURSE_POINTS = 120
+FILED_AFTER = 90
+"""Days from the start of a made-up use to its claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class PoolOutcome:
     """How many units, in the order in which they came, were served before it ran dry, or None."""
     dry_on: date | None
     """On which day, where the population states when each came."""
+    course: tuple[tuple[date, int], ...] = ()
+    """What is left in fen by what was asked up to a day; empty where nobody states a day."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ def simulate(package: Package, population: Table, on: date) -> Outcome:
         if measure.steps and measure.is_award and set(measure.facts) <= population.columns.keys():
             own = Table({fact: population.columns[fact] for fact in measure.facts})
             awards[name] = run(package, name, own, on).amount_fen
+    _sums_fit(awards)
     for fee in {measures[name].stands_on for name in awards} - {""}:
         rivals = [name for name in awards if measures[name].stands_on == fee]
         paid = payments([awards[name] for name in rivals], COLUMNS)
@@ -101,6 +108,13 @@ def simulate(package: Package, population: Table, on: date) -> Outcome:
         if drawing:
             pools[pool.name] = _shared(package, pool, awards, drawing, population, on)
     return Outcome(awards, pools)
+
+
+def _sums_fit(awards: Mapping[str, NDArray[np.int64]]) -> None:
+    """Refuse before a sum over all units could pass 64 bits unseen."""
+    most = sum(int(award.max(initial=0)) * len(award) for award in awards.values())
+    if most.bit_length() > 63:
+        raise Refused("policy_numbers_too_large", least=0, most=most)
 
 
 def compare(
@@ -124,9 +138,10 @@ def _shared(
     when_dry = str(package.parameter(pool.when_dry, on).value)
     asked = np.stack([awards[name] for name in drawing], axis=1)
     total = int(asked.sum())
-    if total <= money:
-        return PoolOutcome(money, total, total, when_dry, None, None)
     came = population.columns.get(pool.arrival)
+    course = () if came is None else _course(money, asked.sum(axis=1), came)
+    if total <= money:
+        return PoolOutcome(money, total, total, when_dry, None, None, course)
     order = np.arange(len(asked)) if came is None else np.argsort(came, kind="stable")
     paid = np.empty_like(asked)
     shared = share_out_columns(money, asked[order].ravel(), when_dry).reshape(asked.shape)
@@ -135,7 +150,17 @@ def _shared(
         awards[name] = np.ascontiguousarray(paid[:, at])
     served = int(np.searchsorted(np.cumsum(asked[order].sum(axis=1)), money, side="right"))
     day = None if came is None else date.fromordinal(int(came[order[served]]))
-    return PoolOutcome(money, total, int(shared.sum()), when_dry, served, day)
+    return PoolOutcome(money, total, int(shared.sum()), when_dry, served, day, course)
+
+
+def _course(money: int, asked: NDArray[np.int64], came: Column) -> tuple[tuple[date, int], ...]:
+    """What is left of a pool by what was asked, day by day, thinned out for drawing."""
+    days, places = np.unique(came, return_inverse=True)
+    sums = np.zeros(len(days), dtype=np.int64)
+    np.add.at(sums, places, asked)
+    left = np.maximum(money - np.cumsum(sums), 0)
+    drawn = np.unique(np.linspace(0, len(days) - 1, COURSE_POINTS).astype(np.int64))
+    return tuple((date.fromordinal(int(days[at])), int(left[at])) for at in drawn)
 
 
 def by_group(outcome: Outcome, fact: Fact, group: Column) -> dict[str, int]:
@@ -165,18 +190,22 @@ def by_level(package: Package, outcome: Outcome, divisions: Column, on: date) ->
     return levels
 
 
-def synthetic(package: Package, rows: int, seed: int) -> Table:
+def synthetic(package: Package, rows: int, seed: int, on: date | None = None) -> Table:
     """Made-up units: small ones many, large ones few. The same seed gives the same units.
 
-    Not drawn from any real city: good for comparing rules, not for budgets.
+    With ``on`` they file in the year of that day, as far as the validity allows; without it over
+    the whole validity. Not drawn from any real city: good for comparing rules, not for budgets.
     """
     rng = np.random.default_rng(seed)
-    first, last = package.valid_from.toordinal(), package.valid_to.toordinal()
-    start = np.sort(rng.integers(first, max(first + 1, last - 200), rows)).astype(np.int32)
+    first, last = package.valid_from.toordinal(), package.valid_to.toordinal() - 200
+    if on is not None:
+        first = max(first, date(on.year, 1, 1).toordinal() - FILED_AFTER)
+        last = min(package.valid_to, date(on.year, 12, 31)).toordinal() - FILED_AFTER
+    start = np.sort(rng.integers(first, max(first + 1, last), rows)).astype(np.int32)
     after = {"service_start": 0, "service_end": 60, "paid_on": 75}
     return Table(
         {
-            name: start + np.int32(after.get(name, 90))
+            name: start + np.int32(after.get(name, FILED_AFTER))
             if fact.type.kind == "date"
             else _drawn(package, name, fact, rows, rng)
             for name, fact in package.facts.items()
