@@ -29,8 +29,9 @@ def visit(city: City, browser: Any) -> Any:
     """Opens a browser of one's own in a language; afterwards nothing may have gone wrong."""
     visitors: list[Visitor] = []
 
-    def arrive(language: str) -> Visitor:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="fr-FR")
+    def arrive(language: str, scripts: bool = True) -> Visitor:
+        size = {"width": 1280, "height": 900}
+        context = browser.new_context(viewport=size, locale="fr-FR", java_script_enabled=scripts)
         visitor = Visitor.arrive(context, city.address, language)
         visitors.append(visitor)
         return visitor
@@ -71,3 +72,33 @@ def test_the_calculator_asks_only_what_matters_until_the_amount_is_there(
     assert "¥150,000.00" in found
     assert paper in found
     at.shot(f"calculator-{language[:2]}")
+
+
+@pytest.mark.parametrize(
+    ("language", "wrong", "gap"),
+    [("zh-hans", "的值-¥9.00不在", "现为900架，应为不低于1,000架，相差100架"),
+     ("en", "is -¥9.00, which is not between", "now 900 racks, needed: at least 1,000 racks, 100")],
+)  # fmt: skip
+def test_without_scripts_and_by_keyboard_a_wrong_answer_is_named_and_a_no_explained(
+    language: str, wrong: str, gap: str, visit: Callable[..., Visitor]
+) -> None:
+    at = visit(language, scripts=False)
+    at.go("/calculator?change=rack_count")
+    at.page.focus("#q-rack_count")
+    at.page.keyboard.type("900")
+    at.page.keyboard.press("Enter")
+    at.page.focus("#out summary")
+    at.page.keyboard.press("Enter")
+    assert gap in at.text("#m-2-out")
+    at.shot("calculator-no")
+    at.go("/calculator?rack_count=900&change=paid_fee_fen")
+    at.page.focus("#q-paid_fee_fen")
+    at.page.keyboard.type("-9")
+    at.page.keyboard.press("Enter")
+    assert wrong in at.text("#e-paid_fee_fen")
+    assert at.page.get_attribute("#q-paid_fee_fen", "aria-describedby") == "e-paid_fee_fen"
+    # What was answered before is kept, and can be changed.
+    at.page.focus("dl.facts a[href*='change=rack_count']")
+    at.page.keyboard.press("Enter")
+    assert at.page.input_value("#q-rack_count") == "900"
+    at.shot("calculator-wrong")

@@ -72,6 +72,24 @@ def test_what_still_matters_is_asked() -> None:
     assert "platform_is_local" not in answer["questions"]
 
 
+def test_a_no_says_what_would_turn_it_into_a_yes_and_a_settled_amount_needs_no_more() -> None:
+    known = {name: value for name, value in PAID.items() if name != "paid_fee_fen"}
+    facts = {**known, "voucher_available_fen": 0, "rack_count": 999}
+    answer = Caller().post("/policy/baoding-2024/finding", {"on": "2026-07-20", "facts": facts})
+    found = {one["measure"]: one for one in answer.json()["measures"]}
+    assert (found["5c"]["state"], found["5c"]["amount_fen"]) == ("applies", 0)
+    assert found["5c"]["decision"] is None
+    [unmet] = found["2"]["unmet"]
+    assert unmet["article"]["en"] == "Measure 2"
+    [gap] = unmet["gaps"]
+    assert (gap["has_value"], gap["sign"], gap["needs"], gap["by"]) == (999, ">=", 1000, 1)
+
+
+def test_every_measure_of_baoding_that_is_asked_for_names_its_papers() -> None:
+    for measure in BAODING.measures.values():
+        assert measure.evidence or not measure.is_award, measure.name
+
+
 def test_the_package_can_be_read_as_data_and_in_words() -> None:
     client = Client()
     names = {one["name"] for one in client.get("/api/v1/policy").json()}

@@ -60,8 +60,31 @@ class KnownIn(In):
     on: date | None = None
 
 
+class GapOut(Schema):
+    """One comparison that fails: what there is, what is needed, how far apart they are."""
+
+    has: str
+    has_value: Any
+    sign: str
+    needs: Any
+    by: Any
+    unit: str
+
+
+class UnmetOut(Schema):
+    """A condition that fails whatever else is true, and what would turn the no into a yes."""
+
+    name: str
+    label: WordsOut
+    article: WordsOut
+    gaps: list[GapOut]
+
+
 class FindingOut(Schema):
-    """Where a measure stands: it ``applies``, is ``open`` (and asks more), or is ``out``."""
+    """Where a measure stands: it ``applies``, is ``open`` (and asks more), or is ``out``.
+
+    ``decision`` has the reasons once every fact is known; the amount may be settled before that.
+    """
 
     measure: str
     title: WordsOut
@@ -70,6 +93,7 @@ class FindingOut(Schema):
     amount_fen: int | None
     asks: list[str]
     failed: list[WordsOut]
+    unmet: list[UnmetOut]
     papers: list[WordsOut]
     refers_to: WordsOut | None
     decision: dict[str, Any] | None
@@ -180,9 +204,18 @@ def _finding_out(package: policy.Package, found: Finding) -> dict[str, Any]:
         "title": found.measure.title,
         "article": package.articles[found.measure.article],
         "state": found.state,
-        "amount_fen": found.decision.amount_fen if found.decision else None,
+        "amount_fen": found.amount_fen,
         "asks": list(found.asks),
         "failed": [condition.label for condition in found.failed],
+        "unmet": [
+            {
+                "name": condition.name,
+                "label": condition.label,
+                "article": package.articles[condition.article],
+                "gaps": [asdict(gap) for gap in condition.gaps],
+            }
+            for condition in found.failed
+        ],
         "papers": list(found.measure.evidence),
         "refers_to": found.measure.refers_to or None,
         "decision": found.decision.as_json() if found.decision else None,

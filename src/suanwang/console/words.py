@@ -253,3 +253,23 @@ UNITS: Final[dict[str, Promise]] = {
     "unit": _("product"),
     "pflops": _("PFLOPS"),
 }
+
+GAP_SIGNS: Final[dict[str, Promise]] = {
+    "<": _("below"),
+    "<=": _("no more than"),
+    ">": _("more than"),
+    ">=": _("at least"),
+    "==": _("exactly"),
+    "!=": _("anything but"),
+    "in": _("one of"),
+    "not in": _("none of"),
+}
+
+GAP_SIGNS_OF_DATES: Final[dict[str, Promise]] = {
+    "<": _("earlier than"),
+    "<=": _("not after"),
+    ">": _("later than"),
+    ">=": _("not before"),
+    "==": _("exactly"),
+    "!=": _("anything but"),
+}

@@ -1,86 +1,27 @@
 """Which measures apply, from what is known so far; and what is still worth asking.
 
-The rule runs over facts of which some are unknown (one more algebra, of three-valued logic). A
-measure is out as soon as one condition fails whatever the unknown facts are; its other facts are
-then not asked for. Nothing is assumed: a measure applies only once all its facts are known.
+The rule runs over facts of which some are unknown (see ``partly``). A measure is out as soon as one
+condition fails whatever the unknown facts are; it applies as soon as every condition holds and the
+amount is the same whatever they are. A fact that can change neither is not asked for, and nothing
+is assumed: answering what is not asked for never changes where a measure stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
 from suanwang.core.errors import Refused
-from suanwang.policy.decision import Decision, decide
+from suanwang.policy.decision import ConditionResult, Decision, decide
 from suanwang.policy.facts import encode_one
-from suanwang.policy.language.nodes import FactName
+from suanwang.policy.language.nodes import FactName, Logic, Node
 from suanwang.policy.package import Package
-from suanwang.policy.parts import Condition, Measure
+from suanwang.policy.partly import PARTLY, Openness, settled, unknown
+from suanwang.policy.parts import ROUNDING, Condition, Measure
 from suanwang.policy.rule import compile_measure
-
-
-class Unknown:
-    """A number nobody has given yet; whatever is worked out from it is unknown as well."""
-
-    def _stays(self, other: object) -> Unknown:
-        return self
-
-    def _cannot_say(self, other: object) -> None:
-        return None
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _stays
-    __lt__ = __le__ = __gt__ = __ge__ = _cannot_say
-    __eq__ = __ne__ = _cannot_say  # type: ignore[assignment]
-    __hash__ = None  # type: ignore[assignment]
-
-
-UNKNOWN = Unknown()
-
-
-class Partly:
-    """Three-valued logic: None is neither true nor false. See ``language.compile.Algebra``."""
-
-    def floor(self, value: Any, by: int) -> Any:
-        return value if value is UNKNOWN else value // by
-
-    def least(self, a: Any, b: Any) -> Any:
-        return UNKNOWN if a is UNKNOWN or b is UNKNOWN else min(a, b)
-
-    def most(self, a: Any, b: Any) -> Any:
-        return UNKNOWN if a is UNKNOWN or b is UNKNOWN else max(a, b)
-
-    def both(self, a: Any, b: Any) -> Any:
-        if a is False or b is False:
-            return False
-        return None if a is None or b is None else True
-
-    def either(self, a: Any, b: Any) -> Any:
-        if a is True or b is True:
-            return True
-        return None if a is None or b is None else False
-
-    def opposite(self, a: Any) -> Any:
-        return None if a is None else not a
-
-    def choose(self, test: Any, yes: Any, no: Any) -> Any:
-        if test is None:
-            known = yes is not UNKNOWN and yes is not None
-            same = known and no is not UNKNOWN and yes == no
-            return yes if same else None if isinstance(yes, bool) or yes is None else UNKNOWN
-        return yes if test else no
-
-    def member(self, item: Any, codes: frozenset[int]) -> Any:
-        return None if item is UNKNOWN else item in codes
-
-    def stairs(self, value: Any, starts: Sequence[int], values: Sequence[int]) -> Any:
-        if value is UNKNOWN:
-            return UNKNOWN
-        return values[sum(start <= value for start in starts)]
-
-
-PARTLY = Partly()
+from suanwang.policy.why import Gap, gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +30,14 @@ class Finding:
 
     measure: Measure
     state: Literal["applies", "open", "out"]
-    asks: tuple[str, ...]
-    """Facts still worth asking: none once it is out."""
-    failed: tuple[Condition, ...]
-    """Of one that is out: the conditions that fail whatever else is true."""
-    decision: Decision | None
-    """Of one that applies: the amount with its reasons."""
+    asks: tuple[str, ...] = ()
+    """Facts still worth asking: none unless it is open."""
+    failed: tuple[ConditionResult, ...] = ()
+    """Of one that is out: the conditions that fail whatever else is true, and by how much."""
+    amount_fen: int | None = None
+    """Of one that applies."""
+    decision: Decision | None = None
+    """The amount with its reasons, of one that applies and of which every fact is known."""
 
 
 def find(package: Package, facts: Mapping[str, object], on: date) -> list[Finding]:
@@ -130,34 +73,54 @@ def _finding(
     on: date,
 ) -> Finding:
     rule = compile_measure(measure, package.values(on), PARTLY)
-    env = {name: known.get(name, _nobody_said(package, name)) for name in measure.facts}
+    env = {name: known.get(name, unknown(package.facts[name])) for name in measure.facts}
+    award = rule.award(env)
+    openness = Openness(rule, env, str(rule.parameters.get(ROUNDING, "down")))
     met = [condition.run(env) for condition in rule.conditions]
     failed = tuple(
-        condition
+        _failed(condition, openness, package, on)
         for condition, holds in zip(measure.conditions, met, strict=True)
         if holds is False
     )
     if failed:
-        return Finding(measure, "out", (), failed, None)
-    missing = tuple(name for name in measure.facts if name not in known)
-    if missing:
-        unsure = [c for c, holds in zip(measure.conditions, met, strict=True) if holds is None]
-        return Finding(measure, "open", _worth_asking(unsure, missing), (), None)
-    own = {name: facts[name] for name in measure.facts}
-    return Finding(measure, "applies", (), (), decide(package, measure.name, own, on))
-
-
-def _worth_asking(unsure: Sequence[Condition], missing: Sequence[str]) -> tuple[str, ...]:
-    """First what decides the conditions; the amounts once those hold."""
-    decisive = {
-        part.name
-        for condition in unsure
-        for part in condition.node.walk()
-        if isinstance(part, FactName)
+        return Finding(measure, "out", failed=failed)
+    # First what decides the conditions; what the amount depends on once those hold.
+    asks = {
+        name
+        for condition, holds in zip(measure.conditions, met, strict=True)
+        if holds is None
+        for name in openness.of(condition.node)
     }
-    first = tuple(name for name in missing if name in decisive)
-    return first or tuple(missing)
+    if not asks and not settled(award):
+        asks = openness.of_award()
+    if asks:
+        return Finding(measure, "open", asks=tuple(name for name in measure.facts if name in asks))
+    if not all(name in known for name in measure.facts):
+        return Finding(measure, "applies", amount_fen=award)
+    own = {name: facts[name] for name in measure.facts}
+    decision = decide(package, measure.name, own, on)
+    return Finding(measure, "applies", amount_fen=decision.amount_fen, decision=decision)
 
 
-def _nobody_said(package: Package, name: str) -> Any:
-    return None if package.facts[name].type.kind == "bool" else UNKNOWN
+def _failed(
+    condition: Condition, openness: Openness, package: Package, on: date
+) -> ConditionResult:
+    return ConditionResult(
+        name=condition.name,
+        label=condition.label,
+        article=condition.article,
+        formula=condition.text,
+        met=False,
+        gaps=tuple(_gaps(condition.node, openness, package, on)),
+    )
+
+
+def _gaps(node: Node, openness: Openness, package: Package, on: date) -> Iterator[Gap]:
+    """The comparisons that fail, of those of which every fact is known."""
+    said = (part.name for part in node.walk() if isinstance(part, FactName))
+    if all(settled(openness.env[name]) for name in said):
+        yield from gaps(node, openness.env, package, on)
+    elif isinstance(node, Logic):
+        for term in node.terms:
+            if openness.value(term) is False:
+                yield from _gaps(term, openness, package, on)

@@ -130,23 +130,13 @@ class Speaker:
         if isinstance(value, date):
             return value.isoformat()
         if isinstance(value, Fraction):
-            return self._number(value, show_unit(type_.unit))
+            return figure(value, show_unit(type_.unit), self.language)
         if isinstance(value, frozenset):
             return _WORDS[self.language]["list"].join(sorted(value))
         series = self.package.parameters.get(name)
         if series is not None and str(value) in series.readings:
             return series.readings[str(value)][self.language]
         return str(value)
-
-    def _number(self, value: Fraction, unit: str) -> str:
-        if unit == "fen" and value.denominator == 1:
-            return "0" if value == 0 else format_yuan(int(value))
-        tail = _UNITS.get(unit, ("", ""))[0 if self.language == "zh" else 1]
-        if unit.startswith("fen/") and value.denominator == 1:
-            return format_yuan(int(value)) + tail
-        if unit == "ratio" and 0 < value <= 1:
-            return f"{exact_text(value * 100) if (value * 100).denominator > 1 else value * 100}%"
-        return (f"{int(value):,}" if value.denominator == 1 else exact_text(value)) + tail
 
     def _comparison(self, node: nodes.Comparison) -> str:
         """A comparison with the fact as its subject, even where the rule names the figure first."""
@@ -181,6 +171,18 @@ class Speaker:
 
     def _spaced(self, *parts: str) -> str:
         return ("" if self.language == "zh" else " ").join(part for part in parts if part)
+
+
+def figure(value: Fraction, unit: str, language: Language) -> str:
+    """A number with its unit; money in yuan, ratios up to 1 as percent."""
+    if unit == "fen" and value.denominator == 1:
+        return "0" if value == 0 else format_yuan(int(value))
+    tail = _UNITS.get(unit, ("", ""))[0 if language == "zh" else 1]
+    if unit.startswith("fen/") and value.denominator == 1:
+        return format_yuan(int(value)) + tail
+    if unit == "ratio" and 0 < value <= 1:
+        return f"{exact_text(value * 100) if (value * 100).denominator > 1 else value * 100}%"
+    return (f"{int(value):,}" if value.denominator == 1 else exact_text(value)) + tail
 
 
 def inside_a_sentence(label: str) -> str:

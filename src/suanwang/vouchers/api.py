@@ -118,14 +118,14 @@ def benefits(request: HttpRequest) -> Any:
 
 
 def _possible(one: Possible) -> dict[str, Any]:
-    measure, decision = one.found.measure, one.found.decision
+    measure = one.found.measure
     return {
         "policy": one.package.name,
         "measure": measure.name,
         "title": measure.title,
         "article": one.package.articles[measure.article],
         "state": one.found.state,
-        "amount_fen": decision.amount_fen if decision else None,
+        "amount_fen": one.found.amount_fen,
         "asks": list(one.found.asks),
         "failed": [condition.label for condition in one.found.failed],
         "papers": one.papers,

@@ -21,6 +21,7 @@ from suanwang.ledger.queries import balance, balances
 from suanwang.metering.models import Invoice, InvoiceLine
 from suanwang.metering.rules import city_day
 from suanwang.people.models import Organisation
+from suanwang.people.roles import CONSUMER_KINDS
 from suanwang.policy import Decision, Package
 from suanwang.policy.finder import Finding, find, questions
 from suanwang.vouchers import facts as facts_of
@@ -246,6 +247,16 @@ def known_of(package: Package, organisation: Organisation, *, at: datetime) -> f
         ).debits_posted,
     }
     return {name: value for name, value in known.items() if name in package.facts}
+
+
+def everything_known(organisation: Organisation, *, at: datetime) -> facts_of.Facts:
+    """What the platform knows of an organisation, of the facts the policy in force asks for:
+    its registration, and if it may use vouchers its paid fees and what is left to it."""
+    package = in_force()
+    if organisation.kind not in CONSUMER_KINDS:
+        return known_of(package, organisation, at=at)
+    claimable = _claimable(organisation, at=at)
+    return _known(package, organisation, claimable_lines(organisation, package), claimable, at=at)
 
 
 def _known(

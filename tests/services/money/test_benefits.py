@@ -79,3 +79,36 @@ def test_the_page_starts_the_claim_in_both_languages(
     assert start in page
     assert "¥1.50" in page
     assert f"/vouchers/{voucher.pk}/claim" in page
+
+
+def test_the_calculator_asks_an_organisation_nothing_the_platform_knows(
+    city, monkeypatch: pytest.MonkeyPatch
+):
+    client = Client()
+    client.cookies["django_language"] = "en"
+    monkeypatch.setattr("suanwang.console.views.calculator.now", lambda: city.now)
+    stranger = client.get("/calculator").content.decode()
+    assert 'id="q-applicant_kind"' in stranger
+    assert "from your account" not in stranger
+    assert 'href="/benefits"' not in stranger
+    city.voucher()
+    city.paid_invoice(cores=3)
+    client.force_login(city.billing.person)
+    own = client.get("/calculator").content.decode()
+    assert 'id="q-applicant_kind"' not in own
+    assert "from your account" in own
+    assert 'id="m-5c"' in own
+    assert "¥1.50" in own
+    assert 'href="/benefits"' in own
+
+
+def test_what_the_platform_knows_can_be_answered_otherwise(city, monkeypatch: pytest.MonkeyPatch):
+    city.voucher()
+    city.paid_invoice(cores=3)
+    client = Client()
+    client.force_login(city.billing.person)
+    monkeypatch.setattr("suanwang.console.views.calculator.now", lambda: city.now)
+    asked = client.get("/calculator", {"change": "paid_fee_fen"}).content.decode()
+    assert 'name="paid_fee_fen" value="3.00"' in asked
+    other = client.get("/calculator", {"paid_fee_fen": "1000.00"}).content.decode()
+    assert "¥500.00" in other

@@ -7,6 +7,7 @@ Nothing is stored, and nothing here is a decision of the city.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,15 +17,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from suanwang.console.language import short
-from suanwang.console.measures import shown
+from suanwang.console.measures import measures
 from suanwang.console.rulebook import rulebook
 from suanwang.console.session import public
 from suanwang.console.why import localised
 from suanwang.core.clock import CITY_ZONE
 from suanwang.core.errors import SuanwangError
 from suanwang.core.money import format_yuan, parse_yuan
-from suanwang.core.refusals import explain
+from suanwang.core.refusals import sentence
 from suanwang.people.models import Organisation
+from suanwang.people.roles import CONSUMER_KINDS
 from suanwang.people.scope import Viewer
 from suanwang.policy import Package
 from suanwang.policy.facts import encode_one
@@ -32,8 +34,7 @@ from suanwang.policy.finder import find, questions
 from suanwang.policy.language.types import show_unit
 from suanwang.policy.parts import Fact
 from suanwang.site.clock import now
-from suanwang.vouchers.facts import approved_in_year
-from suanwang.vouchers.policy_in_force import budget_year
+from suanwang.vouchers.benefits import everything_known
 
 AT_ONCE: Final = 6
 """Questions on one page."""
@@ -62,6 +63,8 @@ class Answered:
     said: str
     value: str
     from_platform: bool
+    change: str
+    """The address that asks for it again."""
 
 
 @require_safe
@@ -71,27 +74,39 @@ def calculator(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     package = rulebook()
     if package is None:
         return render(request, "console/public/calculator.html", {"rulebook": None})
-    known, errors = _answers(package, request)
-    told = _platform_knows(package, viewer)
-    facts = {name: value for name, value in told.items() if name not in request.GET} | known
+    said, errors = _answers(package, request)
+    # An answer somebody wants to change is asked for once more, with what was said in the field.
+    again = request.GET.get("change", "")
+    known = {name: value for name, value in said.items() if name != again}
+    organisation = _organisation(viewer)
+    told = everything_known(organisation, at=now()) if organisation else {}
+    unsaid = {*errors, again}
+    facts = {name: value for name, value in told.items() if name not in unsaid} | known
     today = now().astimezone(CITY_ZONE).date()
     on = min(max(today, package.valid_from), package.tail_until)
     # Bases, issues and other readings are steps of the office's work, not things to apply for.
     found = [one for one in find(package, facts, on) if one.measure.is_award]
-    asked = list(dict.fromkeys([*errors, *questions(found)]))[:AT_ONCE]
+    first = [*errors, *([again] if again in package.facts else [])]
+    asked = list(dict.fromkeys([*first, *questions(found)]))
     page = {
         "rulebook": package,
-        "questions": [_question(package, name, request, errors) for name in asked],
+        "questions": [_question(package, name, request, told, errors) for name in asked[:AT_ONCE]],
+        "more": max(0, len(asked) - AT_ONCE),
         "answers": [
             _answered(package, name, value, request, name not in known)
             for name, value in facts.items()
         ],
-        "applies": [shown(package, one) for one in found if one.state == "applies"],
-        "open": [shown(package, one) for one in found if one.state == "open"],
-        "out": [shown(package, one) for one in found if one.state == "out"],
-        "started": bool(known),
+        **{state: measures(package, found, state) for state in ("applies", "open", "out")},
+        "started": bool(request.GET),
+        "benefits": organisation is not None and organisation.kind in CONSUMER_KINDS,
     }
     return render(request, "console/public/calculator.html", page)
+
+
+def _organisation(viewer: Viewer) -> Organisation | None:
+    if viewer.organisation_id is None:
+        return None
+    return Organisation.objects.get(pk=viewer.organisation_id)
 
 
 def _answers(package: Package, request: HttpRequest) -> tuple[dict[str, object], dict[str, str]]:
@@ -107,7 +122,7 @@ def _answers(package: Package, request: HttpRequest) -> tuple[dict[str, object],
             encode_one(fact, value)
             facts[name] = value
         except SuanwangError as refused:
-            errors[name] = explain(refused, short()).replace(name, localised(fact.label))
+            errors[name] = _in_words(fact, refused)
     return facts, errors
 
 
@@ -117,32 +132,38 @@ def _read(fact: Fact, text: str) -> object:
     return parse_yuan(text) if _in_yuan(fact) else text
 
 
-def _platform_knows(package: Package, viewer: Viewer) -> Mapping[str, object]:
-    """What nobody needs to say who has signed in for an organisation."""
-    if viewer.organisation_id is None:
-        return {}
-    at = now()
-    organisation = Organisation.objects.get(pk=viewer.organisation_id)
-    known: dict[str, object] = {
-        "applicant_kind": organisation.kind,
-        "division_code": organisation.division,
-        "filed_on": at.astimezone(CITY_ZONE).date().isoformat(),
-        "unit_year_used_fen": approved_in_year(package, budget_year(at), organisation),
-    }
-    return {name: value for name, value in known.items() if name in package.facts}
+def _in_words(fact: Fact, refused: SuanwangError) -> str:
+    """A refusal with the reader's words for the fact, for what it should be, and yuan for fen."""
+    facts = dict(refused.facts) | {"fact": localised(fact.label)}
+    if "expected" in facts:
+        facts["expected"] = {
+            "number": _("a number such as 12.5"),
+            "date": _("a day such as 2026-07-20"),
+            "bool": _("yes or no"),
+        }.get(fact.type.kind, _("one of the choices"))
+    if _in_yuan(fact):
+        for name in ("least", "most", "found"):
+            with suppress(KeyError, ValueError):
+                facts[name] = format_yuan(int(str(facts[name])))
+    return sentence(refused.code, facts, short()) or refused.code
 
 
 def _question(
-    package: Package, name: str, request: HttpRequest, errors: Mapping[str, str]
+    package: Package,
+    name: str,
+    request: HttpRequest,
+    told: Mapping[str, object],
+    errors: Mapping[str, str],
 ) -> Question:
     fact = package.facts[name]
+    known = _as_field(fact, told[name]) if name in told else ""
     return Question(
         name=name,
         label=localised(fact.label),
         kind=fact.type.kind,
         choices=_choices(package, fact),
         unit=_("yuan") if _in_yuan(fact) else _unit(fact),
-        value=request.GET.get(name, "")[:40],
+        value=request.GET.get(name, known)[:40],
         error=errors.get(name, ""),
     )
 
@@ -169,7 +190,25 @@ def _answered(
             said = label
     if _in_yuan(fact) and isinstance(value, int):
         said = format_yuan(value)
-    return Answered(name, localised(fact.label), said, request.GET.get(name, ""), from_platform)
+    others = request.GET.copy()
+    others["change"] = name
+    return Answered(
+        name=name,
+        label=localised(fact.label),
+        said=said,
+        value=request.GET.get(name, ""),
+        from_platform=from_platform,
+        change=others.urlencode(),
+    )
+
+
+def _as_field(fact: Fact, value: object) -> str:
+    """A known value as the field of the form writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if _in_yuan(fact) and isinstance(value, int):
+        return f"{value // 100}.{value % 100:02d}"
+    return str(value)
 
 
 def _in_yuan(fact: Fact) -> bool:

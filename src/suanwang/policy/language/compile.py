@@ -191,6 +191,8 @@ class Compiler:
     def _comparison(self, sign: nodes.ComparisonSign, left: Node, right: Node) -> Compiled:
         if left.type.kind == "choice":
             return self._code_comparison(sign, left, right)
+        if left.type.kind == "bool":
+            return self._same_truth(left, right)
         (a, b), _ = self._aligned([left, right])
         match sign:
             case "<":
@@ -205,6 +207,17 @@ class Compiler:
                 return Compiled(lambda env: a(env) == b(env))
             case "!=":
                 return Compiled(lambda env: a(env) != b(env))
+
+    def _same_truth(self, left: Node, right: Node) -> Compiled:
+        """``==`` of truths in the algebra's own logic: two unknown truths are not the same one."""
+        algebra, a, b = self.algebra, self.compile(left).run, self.compile(right).run
+
+        def run(env: Environment) -> Any:
+            x, y = a(env), b(env)
+            neither = algebra.both(algebra.opposite(x), algebra.opposite(y))
+            return algebra.either(algebra.both(x, y), neither)
+
+        return Compiled(run)
 
     def _code_comparison(self, sign: str, left: Node, right: Node) -> Compiled:
         a, b = self._code(left), self._code(right)
