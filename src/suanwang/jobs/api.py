@@ -18,7 +18,7 @@ from suanwang.core import sbatch
 from suanwang.core.errors import Malformed
 from suanwang.core.jobspec import JobSpec
 from suanwang.core.refusals import sentence
-from suanwang.jobs import batch, bells, queries, schemas, services
+from suanwang.jobs import batch, bells, queries, recording, schemas, services
 from suanwang.jobs.models import Job
 from suanwang.people.services import require
 from suanwang.site import clock
@@ -155,6 +155,15 @@ def queue(request: HttpRequest, paging: Query[Paging]) -> Any:
 def pool(request: HttpRequest) -> Any:
     """What each centre has up, what is held of it, and how many jobs wait for it by name."""
     return [schemas.centre_pool_out(row) for row in queries.pool(clock.now())]
+
+
+@router.get("/pool/recording")
+def pool_recording(request: HttpRequest) -> HttpResponse:
+    """The live city, what runs and what waits, as JSON lines for `suanwang simulate what-if`."""
+    require(viewer_of(request), "jobs.record")
+    answer = HttpResponse(recording.taken(clock.now()), content_type="application/x-ndjson")
+    answer["Content-Disposition"] = 'attachment; filename="city.jsonl"'
+    return answer
 
 
 @router.get("/{uuid:job_id}", response=schemas.JobDetailOut)

@@ -92,7 +92,7 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
         {"organisation.read", "organisation.approve", "credit.set", "centres.read", "jobs.read"}
         | {"jobs.cancel", "prices.read", "invoices.read", "invoices.issue", "payments.record"}
         | {"rating.resolve", "agents.enrol", "audit.read", "ledger.read", "pool.read"}
-        | {"centres.verify", "metering.read", "policy.assess"}
+        | {"centres.verify", "metering.read", "policy.assess", "jobs.record"}
     ),
     Role.REVIEWER: frozenset(_OFFICIAL | {"applications.grant", "applications.reject"})
     | {"organisation.override_uscc", "pool.read", "ledger.read", "policy.assess"},

@@ -67,7 +67,7 @@ def dispatch_once(at: datetime, memory: Memory | None = None) -> int:
     1. read the queue and take a snapshot; 2. decide; 3. admit in one transaction; 4. tell who must
     give way; 5. write down the reasons that changed.
     """
-    jobs = _queued()
+    jobs = queued()
     if not jobs:
         return 0
     memory = memory or Memory()
@@ -88,7 +88,8 @@ class _Wishes(Func):
     output_field = JSONField()
 
 
-def _queued() -> list[Job]:
+def queued() -> list[Job]:
+    """The oldest waiting jobs, without their scripts and files."""
     rows = Job.objects.filter(state=Job.State.QUEUED).order_by("submitted_at", "id")
     jobs: list[Job] = list(rows.defer("spec").annotate(wishes=_Wishes(F("spec")))[:QUEUE_LOOKED_AT])
     for job in jobs:
