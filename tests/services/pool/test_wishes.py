@@ -7,8 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
 from suanwang.core import sbatch
+from suanwang.core.clock import SimulatedClock
 from suanwang.core.errors import Refused
 from suanwang.core.jobspec import JobSpec
 from suanwang.jobs import services as jobs
@@ -20,6 +22,7 @@ from suanwang.ledger.queries import pending_state
 from suanwang.placement import Room
 from suanwang.registry import services as registry
 from suanwang.registry.inventory import NodeReport
+from suanwang.site import clock
 
 HOUR = 3600
 
@@ -199,6 +202,34 @@ def test_what_organisations_used_and_how_long_their_jobs_ran_is_learned(city: An
     assert memory.usage[str(company)] == pytest.approx(5 * 600 * 8 / 64, rel=0.02)
     memory.learn(city.later(days=2))
     assert memory.usage[str(company)] == pytest.approx(5 * 600 * 8 / 64 / 2, rel=0.02)
+
+
+def test_pages_say_why_a_job_waits_what_helps_and_when_it_starts(city: Any) -> None:
+    running = city.placed(accelerators=4, walltime_seconds=4 * HOUR)
+    city.report(running, "running", 1)
+    job = city.submit(name="large", accelerators=8, walltime_seconds=HOUR)
+    jobs.dispatch_once(city.now)
+    job.refresh_from_db()
+    assert job.reason["helps"]
+    operator, owner = Client(), Client()
+    operator.force_login(city.operator.person)
+    owner.force_login(city.company.person)
+    with clock.using(SimulatedClock(city.now)):
+        for language, start, helps in (
+            ("zh-hans", "预计开始", "可行的调整"),
+            ("en", "expected start", "What would help"),
+        ):
+            for client in (operator, owner):
+                client.cookies["django_language"] = language
+            pages = [operator.get("/pool"), owner.get(f"/jobs/{job.pk}")]
+            for page in pages:
+                assert page.status_code == 200
+                text = page.content.decode()
+                assert start in text and helps in text
+                assert job.reason["code"] not in text
+            assert text.count("2026-03-02 13:00") >= 1, "in the city's time"
+            pool = pages[0].content.decode()
+            assert "H20" in pool and pool.count("large</a>") == 2
 
 
 def test_a_form_of_a_job_says_which_wishes_do_not_fit_together() -> None:

@@ -268,6 +268,18 @@ def said(reason: dict[str, Any]) -> str:
 
 
 @register.filter
+def saids(reasons: Any) -> list[str]:
+    """Several stored reasons in words, such as what would help a job that waits."""
+    return [said(one) for one in reasons or ()]
+
+
+@register.filter
+def moment(text: Any) -> datetime | None:
+    """A moment kept as text with a reason; None where there is none."""
+    return datetime.fromisoformat(text) if text else None
+
+
+@register.filter
 def total(rows: Any, field_name: str) -> int:
     """The sum of a field over rows already read."""
     return sum(getattr(row, field_name) for row in rows)

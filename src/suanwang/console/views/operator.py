@@ -16,6 +16,7 @@ from suanwang.console.catalogue import offers
 from suanwang.console.export import table_page
 from suanwang.console.forms.centres import Resolve
 from suanwang.console.lists.compute import PROBLEMS
+from suanwang.console.pool_kinds import largest_waiting, parts
 from suanwang.console.session import signed_in
 from suanwang.core.money import parse_yuan
 from suanwang.jobs.models import Attempt, Job
@@ -61,6 +62,8 @@ def pool(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "cores_busy": sum(row["cores"] for row in rows),
         "cards": sum(one.cards for one in shown),
         "cards_busy": sum(row["cards"] for row in rows),
+        "parts": parts(),
+        "largest": largest_waiting(viewer),
         "queue": queue.order_by("submitted_at", "pk")[:50],
     }
     return render(request, "console/centres/pool.html", facts)
