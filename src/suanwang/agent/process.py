@@ -22,7 +22,7 @@ from suanwang.agent.home import Home
 from suanwang.agent.keeper import FileInLater, FileInWrong, Keeper
 from suanwang.agent.messages import Orders
 from suanwang.agent.spool import Spool
-from suanwang.engines.port import Engine, EngineUnavailable
+from suanwang.engines.port import Ability, Engine, EngineUnavailable
 
 log = logging.getLogger("suanwang.agent")
 
@@ -179,7 +179,7 @@ class Agent:
                     "engine": facts.engine,
                     "version": __version__,
                     "isolation": facts.isolation,
-                    "gangs": facts.gangs,
+                    "gangs": Ability.GANGS in facts.abilities,
                 }
             )
         except (PlatformUnavailable, PlatformRefused) as error:

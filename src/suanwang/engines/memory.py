@@ -17,6 +17,7 @@ from typing import IO
 from suanwang.core.clock import Clock
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.port import (
+    Ability,
     Accepted,
     Capabilities,
     EngineState,
@@ -73,7 +74,8 @@ class InMemoryEngine:
         self._ends: list[tuple[datetime, str]] = []
 
     def capabilities(self) -> Capabilities:
-        return Capabilities("memory", "1", "simulated", ("nothing runs; lives are planned",), True)
+        notes = ("nothing runs; lives are planned",)
+        return Capabilities("memory", "1", "simulated", notes, frozenset({Ability.GANGS}))
 
     def inventory(self) -> Sequence[NodeFacts]:
         return self._nodes

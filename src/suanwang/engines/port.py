@@ -79,6 +79,15 @@ class Accelerators:
 
 
 @dataclass(frozen=True)
+class NodeFree:
+    """What of a node nobody uses now, whoever else submits there."""
+
+    cores: int
+    memory_mib: int
+    accelerators: tuple[Accelerators, ...] = ()
+
+
+@dataclass(frozen=True)
 class NodeFacts:
     """What one node really has."""
 
@@ -86,6 +95,22 @@ class NodeFacts:
     cores: int
     memory_mib: int
     accelerators: tuple[Accelerators, ...] = ()
+    free: NodeFree | None = None
+    """Of an engine with ``Ability.FREE_STATE``; none where only the whole is known."""
+
+
+class Ability(StrEnum):
+    """What an engine does beyond what every engine must."""
+
+    GANGS = "gangs"
+    """Starts a job of several nodes, all at once or not at all."""
+    FREE_STATE = "free_state"
+    """Tells what is free on each node, other users' work counted in."""
+    SUSPEND = "suspend"
+    PREEMPT = "preempt"
+    ARRAYS = "arrays"
+    ESTIMATES = "estimates"
+    """Says when it expects a waiting job to start."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +123,7 @@ class Capabilities:
     """The level jobs get: ``<sandbox>+<limits>``, such as ``bubblewrap+cgroup1``."""
     notes: tuple[str, ...] = ()
     """In plain words: what is missing here and what that means for jobs."""
-    gangs: bool = False
-    """Whether it starts a job of several nodes, all at once or not at all."""
+    abilities: frozenset[Ability] = frozenset()
 
 
 @dataclass(frozen=True)
