@@ -155,12 +155,14 @@ def _shared(
 
 def _course(money: int, asked: NDArray[np.int64], came: Column) -> tuple[tuple[date, int], ...]:
     """What is left of a pool by what was asked, day by day, thinned out for drawing."""
-    days, places = np.unique(came, return_inverse=True)
-    sums = np.zeros(len(days), dtype=np.int64)
-    np.add.at(sums, places, asked)
+    if not len(came):
+        return ()
+    first = int(came.min())
+    sums = np.zeros(int(came.max()) - first + 1, dtype=np.int64)
+    np.add.at(sums, came - first, asked)
     left = np.maximum(money - np.cumsum(sums), 0)
-    drawn = np.unique(np.linspace(0, len(days) - 1, COURSE_POINTS).astype(np.int64))
-    return tuple((date.fromordinal(int(days[at])), int(left[at])) for at in drawn)
+    drawn = np.unique(np.linspace(0, len(sums) - 1, COURSE_POINTS).astype(np.int64))
+    return tuple((date.fromordinal(first + int(at)), int(left[at])) for at in drawn)
 
 
 def by_group(outcome: Outcome, fact: Fact, group: Column) -> dict[str, int]:
