@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     voucher_measure: str = Field(
         default="5c", description="The measure of the policy in force that vouchers rest on."
     )
+    issue_measure: str = Field(
+        default="5-issue", description="Its measure that says what may be issued."
+    )
     overlapping_measures: list[str] = Field(
         default=["baoding-2025/data-ai"],
         description="Measures of other policies of the city that may support the same fees; of"

@@ -8,6 +8,7 @@ from functools import cache
 
 from suanwang import policy
 from suanwang.core.clock import CITY_ZONE
+from suanwang.policy.years import year_of
 from suanwang.site.settings import settings
 from suanwang.vouchers.models import PolicyPackage
 
@@ -20,6 +21,11 @@ def in_force() -> policy.Package:
 def measure_in_force() -> str:
     """The measure of the policy in force that vouchers for use of local compute rest on."""
     return settings().voucher_measure
+
+
+def issue_measure() -> str:
+    """The measure of the policy in force that says how much of a voucher can be issued."""
+    return settings().issue_measure
 
 
 def overlapping(name: str, measure: str) -> list[tuple[policy.Package, str]]:
@@ -38,8 +44,8 @@ def overlapping(name: str, measure: str) -> list[tuple[policy.Package, str]]:
 
 
 def budget_year(at: datetime) -> int:
-    """The year whose pool and caps an act counts against: the city's calendar year (A4)."""
-    return at.astimezone(CITY_ZONE).year
+    """The year whose pool and caps an act counts against; the policy says what a year is (A4)."""
+    return year_of(in_force(), at.astimezone(CITY_ZONE).date()).number
 
 
 def fen(package: policy.Package, parameter: str, on: date) -> int:

@@ -1,4 +1,4 @@
-"""The pure part of vouchers: their four numbers, their last day, which fees may be claimed."""
+"""The pure part of vouchers: their four numbers, which fees may be claimed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,6 @@ def day_begins(day: date) -> datetime:
 def end_of(day: date) -> datetime:
     """23:59:59 in the city: a voucher is valid until then on its last day."""
     return day_begins(day) + timedelta(days=1, seconds=-1)
-
-
-def last_day(year: int, policy_ends: date) -> date:
-    """The last day of a voucher of a budget year: the year's, or the policy's if that is sooner."""
-    return min(date(year, 12, 31), policy_ends)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
+from suanwang.core.clock import CITY_ZONE
 from suanwang.core.errors import NotAllowed, NotFound, Refused
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
@@ -12,6 +15,7 @@ from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer
 from suanwang.programmes import services as programmes
 from suanwang.programmes.models import PaymentOrder, PaymentShare
+from suanwang.vouchers import issuing
 from suanwang.vouchers import services as vouchers
 from suanwang.vouchers.models import Claim, Voucher
 
@@ -42,6 +46,51 @@ def test_an_application_is_checked_before_it_is_taken(city):
         file()
     programmes.withdraw(application, actor=city.billing, at=city.now)
     assert file().number == "A2026-000002"
+
+
+def test_the_policy_says_who_may_apply_and_until_when(city):
+    """By the engine's words, in both languages; not by a rule of this room."""
+    city.company.division = "110101"
+    city.company.save()
+    with pytest.raises(Refused, match="voucher_not_eligible") as refused:
+        city.apply()
+    assert refused.value.facts["reasons"] == "registered_in_the_city"
+    assert refused.value.facts["reasons_zh"] == "在本市登记"
+    city.company.division = "130606"
+    city.company.save()
+    # The last moment of the validity, the first after it, and the day after the tail.
+    city.now = datetime(2027, 1, 24, 23, 59, 59, tzinfo=CITY_ZONE)
+    application = city.apply()
+    programmes.withdraw(application, actor=city.billing, at=city.now)
+    city.now += timedelta(seconds=1)
+    with pytest.raises(Refused, match="voucher_not_eligible") as refused:
+        city.apply()
+    assert refused.value.facts["reasons"] == "asked_inside_the_validity"
+    city.now = datetime(2027, 4, 25, tzinfo=CITY_ZONE)
+    with pytest.raises(Refused, match="policy_not_in_force"):
+        city.apply()
+
+
+def test_who_applied_in_time_is_granted_in_the_tail_and_no_longer_than_claims_are_taken(city):
+    city.now = datetime(2027, 1, 24, 12, tzinfo=CITY_ZONE)
+    application = city.apply(1000)
+    city.fund()
+    city.now = datetime(2027, 2, 1, 12, tzinfo=CITY_ZONE)
+    voucher = programmes.grant(application, 1000, actor=city.reviewer, at=city.now)
+    assert voucher.expires_at == datetime(2027, 4, 24, 23, 59, 59, tzinfo=CITY_ZONE)
+
+
+def test_what_can_be_issued_is_what_the_ledger_has_left(city):
+    """Caps are accounts and a rule of the policy; the two agree to the fen."""
+    city.fund()
+    voucher = city.voucher(60_000_000)
+    decision = issuing.issuable(
+        city.company, 50_000_000, filed_on=voucher.issued_at.date(), at=city.now
+    )
+    allowance = chart.issue_allowance("baoding-2024", 2026, city.company.pk)
+    assert decision.amount_fen == balance(allowance.id).available == 40_000_000
+    limits = {cap.name: cap.limit_fen for cap in decision.caps}
+    assert limits["left_in_the_pool"] == balance(chart.pool("baoding-2024", 2026).id).available
 
 
 def test_a_grant_is_at_most_what_was_asked_and_what_the_pool_holds(city):

@@ -13,13 +13,13 @@ from suanwang.metering.actors import organisation_of, person_of
 from suanwang.metering.numbering import next_number
 from suanwang.metering.rules import city_day
 from suanwang.people.models import Organisation
-from suanwang.people.roles import CONSUMER_KINDS
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require, take_duty
 from suanwang.programmes.models import Application
+from suanwang.vouchers import issuing
 from suanwang.vouchers import services as vouchers
 from suanwang.vouchers.models import Voucher
-from suanwang.vouchers.policy_in_force import fen, in_force, measure_in_force
+from suanwang.vouchers.policy_in_force import in_force, measure_in_force
 
 PURPOSE_AT_MOST = 2000
 
@@ -28,28 +28,23 @@ PURPOSE_AT_MOST = 2000
 def file_application(asked_fen: int, purpose: str, *, actor: Viewer, at: datetime) -> Application:
     """Ask for a voucher of some face value for the actor's own organisation.
 
-    One application at a time. Refuses ``organisation_not_active``, ``applicant_kind_excluded``,
-    ``policy_closed_for_applications``, ``asked_amount_impossible`` (at most what one unit can get
-    in a year), ``purpose_missing``, ``application_open``.
+    One application at a time. The policy says who may ask, until when and for how much at most.
+    Refuses ``organisation_not_active``, ``voucher_not_eligible``, ``policy_not_in_force``,
+    ``asked_amount_impossible`` (at most what one unit can get in a year), ``purpose_missing``,
+    ``application_open``.
     """
     require(actor, "applications.file")
     organisation = Organisation.objects.get(pk=organisation_of(actor))
-    package, today = in_force(), city_day(at)
-    if organisation.kind not in CONSUMER_KINDS:
-        raise Refused("applicant_kind_excluded", kind=organisation.kind)
-    if not package.valid_from <= today <= package.valid_to:
-        raise Refused(
-            "policy_closed_for_applications", first=package.valid_from, last=package.valid_to
-        )
-    cap = fen(package, "voucher.unit_year_cap_fen", today)
-    if not 0 < asked_fen <= min(cap, FEN_MAX):
+    decision = issuing.most_for(organisation, min(max(asked_fen, 0), FEN_MAX), at=at)
+    if not 0 < asked_fen <= decision.amount_fen:
+        cap = min(cap.limit_fen for cap in decision.caps)
         raise Refused("asked_amount_impossible", cap=format_yuan(cap), cap_fen=cap)
     purpose = purpose.strip()
     if not purpose or len(purpose) > PURPOSE_AT_MOST:
         raise Refused("purpose_missing", limit=PURPOSE_AT_MOST)
     application = Application(
         organisation=organisation,
-        policy=package.name,
+        policy=in_force().name,
         measure=measure_in_force(),
         asked_fen=asked_fen,
         purpose=purpose,
@@ -97,6 +92,7 @@ def grant(
     voucher = vouchers.issue(
         application.organisation,
         amount_fen,
+        filed_on=city_day(application.filed_at),
         last_day=last_day,
         actor=actor,
         at=at,

@@ -21,7 +21,8 @@ from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
 from suanwang.policy import Package
-from suanwang.vouchers import certificate, rules
+from suanwang.policy.years import year_of
+from suanwang.vouchers import certificate, issuing, rules
 from suanwang.vouchers.models import Voucher
 from suanwang.vouchers.platform_key import private_key
 from suanwang.vouchers.policy_in_force import (
@@ -43,13 +44,9 @@ def fund_pool(year: int, *, actor: Viewer | None, at: datetime) -> int:
     if actor is not None:
         require(actor, "pool.fund")
     package = in_force()
-    if not package.valid_from.year <= year <= package.valid_to.year:
-        raise Refused(
-            "pool_year_outside_policy",
-            year=year,
-            first=package.valid_from.year,
-            last=package.valid_to.year,
-        )
+    first, last = (year_of(package, day).number for day in (package.valid_from, package.valid_to))
+    if not first <= year <= last:
+        raise Refused("pool_year_outside_policy", year=year, first=first, last=last)
     source, pool = chart.appropriation(package.name, year), chart.pool(package.name, year)
     create_accounts([source, pool])
     funding = uuid5(pool.id, "fund")
@@ -99,27 +96,35 @@ def issue(
     holder: Organisation,
     face_fen: int,
     *,
+    filed_on: date | None = None,
     last_day: date | None = None,
     actor: Viewer,
     at: datetime,
     voucher_id: UUID | None = None,
 ) -> Voucher:
-    """Draw a voucher from this year's pool and sign its certificate.
+    """Draw a voucher from this year's pool and sign its certificate; the policy is asked first.
 
-    Part of ``programmes.services.grant``, which checks who may and takes the duty.
+    Part of ``programmes.services.grant``, which checks who may and takes the duty. ``filed_on`` is
+    the day of the application; without one, today. Caps are accounts: what the policy cuts the
+    ledger refuses, in its own words.
 
-    Refuses ``pool_not_funded``, ``pool_exhausted``, ``unit_year_issue_cap_reached``,
-    ``voucher_day_outside_policy``. Baoding 2024, article 5.
+    Refuses ``voucher_not_eligible``, ``issue_above_policy``, ``pool_not_funded``,
+    ``pool_exhausted``, ``unit_year_issue_cap_reached``, ``voucher_day_outside_policy``.
+    Baoding 2024, article 5.
     """
     package, today, year = in_force(), city_day(at), budget_year(at)
-    latest = rules.last_day(year, package.tail_until)
+    latest = issuing.last_day(package, today)
     last_day = last_day or latest
     if not today <= last_day <= latest:
         raise Refused("voucher_day_outside_policy", first=today, last=latest)
     voucher_id = voucher_id or uuid4()
     archived(package, at=at)
     open_allowances(package, year, holder.pk, at=at)
+    decision = issuing.issuable(holder, face_fen, filed_on=filed_on or today, at=at)
     _draw(package, year, holder, voucher_id, face_fen, at=at)
+    if decision.amount_fen != face_fen:
+        most = decision.amount_fen
+        raise Refused("issue_above_policy", most=format_yuan(most), most_fen=most)
     expires_at = rules.end_of(last_day)
     number = next_number("V", at=at)
     stated = certificate.content(
