@@ -22,6 +22,8 @@ CORES, MEMORY, CARDS, MILLI = range(4)
 """Columns of a need."""
 V_WORTH, V_SLOTS, STEP_MILLI = 8.0, 3.0, 200.0
 """Weights of the parts of the value beside the first, and the step costs are told apart by."""
+ROOMY = 4096
+"""So many whole cores left are told apart where no card is left: the fewest are best."""
 ENOUGH = 1.2
 """So much more than their cores what is free of a machine's cards may ask for before it counts as
 short of cores: jobs with few cores come too."""
@@ -175,13 +177,22 @@ def cost(
     """What placing a job costs on a machine, in steps; OUT without room. Fills ``used``.
 
     The value of what is free before (``now``), less that after, less what the job itself uses. A
-    share of one card goes where it costs least, several cards to the fullest that fit. ``free``
-    is changed only while this runs.
+    share of one card goes where it costs least, several cards to the fullest that fit. A job
+    without cards goes first where no card is left, and there to the tightest fit. ``free`` is
+    changed only while this runs.
     """
     best = OUT
     left = free[machine, CORES] - cores
     if left < 0 or free[machine, MEMORY] < memory:
         best = OUT
+    elif many == 0:
+        if mark == uint64(0):
+            best = min(left // 1000, ROOMY - 1)
+        else:
+            after = value(
+                left, mark, free, machine, group, salt, fewest, least, outlook, slots, keys, values
+            )
+            best = (math.floor((now - after) / STEP_MILLI) + 1) * ROOMY
     elif many == 1:
         before = -1
         for card in range(free.shape[1] - 2):
@@ -198,7 +209,7 @@ def cost(
                 if steps < best:
                     best = steps
                     used[0] = card
-    elif many == 0 or pick_cards(free, machine, many, milli, used):
+    elif pick_cards(free, machine, many, milli, used):
         after_mark = mark
         for nth in range(many):
             rest = free[machine, 2 + used[nth]]
