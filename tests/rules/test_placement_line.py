@@ -123,6 +123,13 @@ def test_a_starving_job_is_not_passed_for_its_machine(
     assert life.start[large.job_id] <= NOW + (12 + 6 + 1) * HOUR
 
 
+def test_of_like_jobs_the_one_that_may_end_at_once_goes_first() -> None:
+    like = {"cores": 64, "walltime_seconds": 3600, "expected_seconds": 1800}
+    queue = [ask(1, **like), ask(2, harmonic_seconds=60, **like)]
+    decisions = decide(Snapshot([machine(1, cores=64)]), queue, NOW, Policy(helps=False))
+    assert where(decisions) == {2: 1}
+
+
 @pytest.mark.parametrize("weight", [1, 3])
 def test_two_that_always_ask_come_to_share_by_their_weights(weight: int) -> None:
     """One asked for all of it for two days before the other came; then both ask without end."""

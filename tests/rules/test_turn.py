@@ -9,76 +9,32 @@ from hypothesis import strategies as st
 
 from suanwang.placement.plan import BACKFILLS
 from suanwang.placement.simulator.hpc import Workload, replay
-from suanwang.placement.terms_of_time import FOREVER
-from suanwang.placement.turn import (
-    GRACE_SECONDS,
-    PATIENCE,
-    POLICIES,
-    REMEMBERED,
-    Bound,
-    Queue,
-    order,
-)
+from suanwang.placement.turn import POLICIES, Queue, order
 
 
-def queue(submitted, amount, seconds, priority=None, due=None, share=None) -> Queue:
-    n = len(submitted)
+def queue(submitted, amount, seconds) -> Queue:
     run = np.array(seconds, float)
     return Queue(
-        np.array(submitted, np.int64),
-        np.array(amount, float),
-        run,
-        1 / np.maximum(run, 10),
-        np.array(priority or [0] * n, np.int64),
-        np.array(share or [1.0] * n, float),
-        np.array(due or [FOREVER] * n, np.int64),
+        np.array(submitted, np.int64), np.array(amount, float), run, 1 / np.maximum(run, 10)
     )
 
 
 def test_each_policy_has_its_order():
     waiting = queue([0, 10, 20], [8, 1, 4], [100, 1000, 150])
-    assert order(waiting, "fcfs", 30).tolist() == [0, 1, 2]
-    assert order(waiting, "sjf", 30).tolist() == [0, 2, 1]
-    assert order(waiting, "smallest_area", 30).tolist() == [2, 0, 1]
-    assert order(waiting, "smith", 30).tolist() == [0, 2, 1]
-
-
-def test_overdue_goes_before_class_and_class_before_index():
-    waiting = queue(
-        [0, 0, 0], [1, 9, 9], [10, 99, 99], priority=[0, 5, 0], due=[FOREVER, FOREVER, 7]
-    )
-    assert order(waiting, "ours", 7).tolist() == [2, 1, 0]
-    assert order(waiting, "ours", 6).tolist() == [1, 0, 2]
-
-
-def test_who_has_used_more_than_its_share_waits_for_who_has_not():
-    assert order(queue([0, 1], [1, 1], [60, 60], share=[2.0, 0.5]), "ours", 9).tolist() == [1, 0]
+    assert order(waiting, "fcfs").tolist() == [0, 1, 2]
+    assert order(waiting, "sjf").tolist() == [0, 2, 1]
+    assert order(waiting, "smallest_area").tolist() == [2, 0, 1]
+    assert order(waiting, "smith").tolist() == [0, 2, 1]
 
 
 def test_a_likely_failure_is_tried_early():
     sure = queue([0, 0], [4, 4], [3600, 3600])
     sure.haste[1] = 0.5 / 10  # every second one ends in its first seconds
-    assert order(sure, "ours", 0).tolist() == [1, 0]
-
-
-def test_only_the_longest_overdue_goes_first():
-    waiting = queue([0, 0, 0], [9, 8, 1], [99, 99, 10], due=[5, 4, FOREVER])
-    assert order(waiting, "ours", 5).tolist() == [1, 2, 0]
-    assert order(waiting, "ours", 3).tolist() == [2, 1, 0]
+    assert order(sure, "ours").tolist() == [1, 0]
 
 
 def test_an_empty_queue_has_no_order():
-    assert order(queue([], [], []), "ours", 5).tolist() == []
-
-
-def test_the_bound_is_a_multiple_of_the_longest_fair_wait_of_late_and_at_least_a_grace():
-    bound = Bound()
-    assert bound.seconds == PATIENCE * GRACE_SECONDS
-    bound.observe(6.0 * GRACE_SECONDS, 2.0)
-    assert bound.seconds == PATIENCE * 3 * GRACE_SECONDS
-    for _ in range(REMEMBERED):
-        bound.observe(0.0, 2.0)
-    assert bound.seconds == PATIENCE * GRACE_SECONDS
+    assert order(queue([], [], []), "ours").tolist() == []
 
 
 tiny = st.lists(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -88,7 +89,9 @@ def test_the_same_seed_gives_the_same_life_to_the_second(name: str) -> None:
 
 
 def test_ours_is_the_very_core_that_production_imports() -> None:
-    assert policies.named("ours", city()).core is placement.decide
+    core = policies.named("ours", city()).core
+    assert isinstance(core, partial)
+    assert core.func is placement.decide
 
 
 def test_a_gang_starts_on_all_of_its_nodes_or_waits() -> None:

@@ -33,6 +33,7 @@ def ask_of(
     attempt: int = 1,
     gang_centres: Collection[str] = (),
     expected_seconds: int | None = None,
+    harmonic_seconds: int | None = None,
     refused_at: Mapping[UUID, datetime] | None = None,
 ) -> Ask:
     """A queued job as placement sees it. A job of several nodes goes only to centres of which a
@@ -58,6 +59,7 @@ def ask_of(
         deferrable=spec.get("deferrable", False),
         preemptible=spec.get("preemptible", False),
         expected_seconds=expected_seconds,
+        harmonic_seconds=harmonic_seconds,
         refused_at=refused_at or {},
         after=tuple(UUID(one) for one in spec.get("after", ())),
         attempt=attempt,

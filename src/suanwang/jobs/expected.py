@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from suanwang.jobs.models import Attempt, Job
-from suanwang.placement.estimates import Estimates
+from suanwang.placement.estimates import Estimates, Expectation
 
 READ_AT_MOST: Final = 20_000
 _LATE: Final = timedelta(minutes=10)
@@ -26,7 +26,7 @@ class Expected:
         self._estimates = Estimates()
         self._seen: dict[UUID, datetime] = {}
         self._until: datetime | None = None
-        self._known: dict[tuple[UUID, UUID, int], int] = {}
+        self._known: dict[tuple[UUID, UUID, int], Expectation] = {}
 
     def learn(self) -> int:
         """Take in what ended since the last call; how many runs there were."""
@@ -59,8 +59,15 @@ class Expected:
 
     def seconds(self, organisation: UUID, person: UUID, walltime_seconds: int) -> int:
         """What to expect of a request: at least a second, at most its walltime."""
+        found = self._of(organisation, person, walltime_seconds)
+        return min(max(round(found.seconds), 1), walltime_seconds)
+
+    def harmonic_seconds(self, organisation: UUID, person: UUID, walltime_seconds: int) -> int:
+        """The harmonic mean of what to expect, 10 s at least: see ``Ask.harmonic_seconds``."""
+        return max(round(1 / self._of(organisation, person, walltime_seconds).haste), 1)
+
+    def _of(self, organisation: UUID, person: UUID, walltime_seconds: int) -> Expectation:
         key = organisation, person, walltime_seconds
         if key not in self._known:
-            found = self._estimates.expect((organisation, person), walltime_seconds)
-            self._known[key] = min(max(round(found.seconds), 1), walltime_seconds)
+            self._known[key] = self._estimates.expect((organisation, person), walltime_seconds)
         return self._known[key]

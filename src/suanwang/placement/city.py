@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from suanwang.placement.groups import Group, group, total
+from suanwang.placement.groups import Group, fullest_fitting, group, total
 from suanwang.placement.kernels.machines import (
     COLUMNS,
     ENDS,
@@ -35,6 +34,7 @@ from suanwang.placement.terms import (
     Room,
     Running,
 )
+from suanwang.placement.terms_of_time import second_after
 
 Ints = npt.NDArray[np.int64]
 
@@ -49,20 +49,6 @@ class Held:
     slots: tuple[int, ...]
     counted: tuple[bool, ...]
     """Whether what it holds is taken off what is free; not of a summary that knew of it."""
-
-
-def second(when: datetime) -> int:
-    """The whole second an instant lies in."""
-    return int(when.timestamp() // 1)
-
-
-def second_after(when: datetime) -> int:
-    """The first whole second an instant is over by."""
-    return -int(-when.timestamp() // 1)
-
-
-def instant(seconds: int, zone: tzinfo | None) -> datetime:
-    return datetime.fromtimestamp(seconds, zone)
 
 
 class City:
@@ -171,7 +157,7 @@ class City:
                 free[position, 1] -= room.memory_mib
                 if room.cards:
                     named = running.cards[nth] if nth < len(running.cards) else ()
-                    used = named or _tightest(cards[position], room)
+                    used = named or fullest_fitting(cards[position], room)
                     for card in used:
                         cards[position, card] -= room.card_milli
             places.append((position, used))
@@ -410,13 +396,3 @@ class City:
 def pool_need(room: Room, groups: tuple[int, ...] | None = None) -> PoolNeed:
     """A room as the pool asks for it."""
     return PoolNeed(room.core_milli, room.memory_mib, room.cards, room.card_milli, groups)
-
-
-def _tightest(free: Ints, room: Room) -> tuple[int, ...]:
-    """The cards a job probably holds: the fullest it fits on; the emptiest where none does."""
-    fitting = [
-        int(card) for card in np.argsort(free, kind="stable") if free[card] >= room.card_milli
-    ]
-    if len(fitting) < room.cards:
-        fitting = [int(card) for card in np.argsort(-free, kind="stable")]
-    return tuple(sorted(fitting[: room.cards]))

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from suanwang.placement import gangs
 from suanwang.placement.calendar import Calendar
-from suanwang.placement.city import City, second_after
+from suanwang.placement.city import City
 from suanwang.placement.groups import Group, fits, total
 from suanwang.placement.kernels import machines as loops
 from suanwang.placement.terms import Ask, Running
-from suanwang.placement.terms_of_time import FOREVER, NEVER
+from suanwang.placement.terms_of_time import FOREVER, NEVER, second_after
 from suanwang.placement.wishes import Kind
 
 Ints = npt.NDArray[np.int64]

@@ -12,12 +12,13 @@ from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple
 
-from suanwang.placement.city import City, Held, second
+from suanwang.placement.city import City, Held
 from suanwang.placement.floor import Floor
 from suanwang.placement.gangs import neighbourhood
 from suanwang.placement.groups import total
 from suanwang.placement.quotas import Quotas
 from suanwang.placement.terms import Ask, Preemption, Reason
+from suanwang.placement.terms_of_time import second
 from suanwang.placement.wishes import Kind
 
 LOOKED_AT = 2000

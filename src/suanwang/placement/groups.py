@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import numpy as np
+import numpy.typing as npt
+
 from suanwang.placement.terms import Card, Machine, Rates, Reservation, Room, Site
 
 
@@ -141,3 +144,13 @@ def _times(room: Room, summary: Machine) -> int:
         return 0
     asked, has = total(room), total(summary.whole)
     return min((there // part for part, there in zip(asked, has, strict=True) if part), default=1)
+
+
+def fullest_fitting(free: npt.NDArray[np.int64], room: Room) -> tuple[int, ...]:
+    """The cards a job probably holds: the fullest it fits on; the emptiest where none does."""
+    fitting = [
+        int(card) for card in np.argsort(free, kind="stable") if free[card] >= room.card_milli
+    ]
+    if len(fitting) < room.cards:
+        fitting = [int(card) for card in np.argsort(-free, kind="stable")]
+    return tuple(sorted(fitting[: room.cards]))

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from suanwang.placement import turn
-from suanwang.placement.city import City, second_after
+from suanwang.placement.city import City
 from suanwang.placement.groups import total
 from suanwang.placement.terms import Ask, Policy, Reason, Snapshot
-from suanwang.placement.terms_of_time import FOREVER
+from suanwang.placement.terms_of_time import FOREVER, second_after
 
 Real = npt.NDArray[np.float64]
 
@@ -96,18 +96,17 @@ def in_line(
     amounts = np.array([total(ask.room, ask.nodes) for ask in asks], np.float64)
     parts = amounts / np.maximum(city.capacity, 1)
     seconds = np.array([float(ask.expected_seconds or ask.walltime_seconds) for ask in asks])
+    harmonic = np.array(
+        [ask.harmonic_seconds or max(taken, 10.0) for ask, taken in zip(asks, seconds, strict=True)]
+    )
     turns = turn.order(
         turn.Queue(
             submitted=submitted,
             amount=parts.max(axis=1),
             seconds=seconds,
-            haste=1 / np.maximum(seconds, 10.0),
-            priority=priority,
-            share_used=np.ones(len(asks)),
-            due=np.full(len(asks), FOREVER, np.int64),
+            haste=1 / harmonic,
         ),
         policy.order,  # type: ignore[arg-type]
-        second_after(now),
     )
     rank = np.empty(len(asks), np.int64)
     rank[turns] = np.arange(len(asks))

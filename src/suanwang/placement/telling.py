@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from suanwang.placement import goals
-from suanwang.placement.city import City, instant
+from suanwang.placement.city import City
 from suanwang.placement.floor import Spot
 from suanwang.placement.groups import total
 from suanwang.placement.terms import Ask, Reason
+from suanwang.placement.terms_of_time import instant
 from suanwang.placement.where import asked
 from suanwang.placement.wishes import Kind, whole_fen
 

@@ -194,6 +194,9 @@ class Ask:
     """Class; a higher one goes first."""
     expected_seconds: int | None = None
     """What jobs like it really took; None: the walltime."""
+    harmonic_seconds: int | None = None
+    """Their harmonic mean, each counted as 10 s at least: short where a few of them ended at once.
+    None: as expected."""
     not_before: datetime | None = None
     deadline: datetime | None = None
     """When it must have ended."""
@@ -249,7 +252,7 @@ class Policy:
     """How the city schedules; everything that may be chosen, with the defaults it runs with."""
 
     order: str = "ours"
-    """A name of ``turn.ORDERS``; the turn of jobs within an organisation."""
+    """One of ``turn.POLICIES``; the turn of jobs within an organisation."""
     fair: bool = True
     """Whether organisations take turns by their dominant share; else one line for all."""
     share_half_life: timedelta = timedelta(days=2)

@@ -1,9 +1,9 @@
 """Whose turn it is: the order of a queue, by policy.
 
-1. The job longest overdue goes first: the starvation bound. One at a time, since each may empty
-   much of a machine while short jobs wait.
-2. Then by priority class, the higher first.
-3. Then by the policy's index, the least first; ties by submission, then by place in the queue.
+The least index goes first; ties by submission, then by place in the queue. What goes before that
+(classes, starving jobs, fair shares) is in ``line``; in the batch protocol a job is overdue, and
+the longest overdue goes first, after ``PATIENCE`` times the longest fair wait of late, which for a
+job is the time the pool needs for all the work ahead of it as it arrives, and a day at least.
 
 | policy | index |
 |---|---|
@@ -12,7 +12,7 @@
 | f1 | log10(seconds) x amount + 870 log10(submitted) (Carastan-Santos and de Camargo, SC'17) |
 | smallest_area | amount x seconds |
 | smith | amount x seconds / haste: least work per slowdown saved (Smith 1956, for wide jobs) |
-| ours | the same with learned seconds and haste, x the organisation's use of its share |
+| ours | the same with learned seconds and haste |
 
 With haste the expected 1 / max(run, 10 s), ``smith`` is the rule for uncertain jobs: a requester
 whose jobs often fail at once is tried early. No index here ages: on the Lublin traces ageing made
@@ -21,8 +21,6 @@ the longest waits longer, since wide jobs ahead of their turn cost everybody (de
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -53,37 +51,9 @@ class Queue:
     """Expected run time; see ``estimates``."""
     haste: Real
     """Expected 1 / max(run time, 10 s)."""
-    priority: npt.NDArray[np.int64]
-    """Class; the higher goes first."""
-    share_used: Real
-    """What its organisation has used of late, as a multiple of its fair share; 1 if unknown."""
-    due: Seconds
-    """When it becomes overdue, by ``Bound``; FOREVER if there is no bound."""
 
 
-class Bound:
-    """How long a job may wait before it goes first: a multiple of the longest fair wait of late.
-
-    The fair wait of a job is the time the pool needs for all the work ahead of it as it arrives,
-    running and queued. Not each job's own counts: who comes in a quiet minute before a burst has
-    no better claim than the burst. Under overload the bound grows with the backlog.
-    """
-
-    def __init__(self) -> None:
-        self._fair: deque[int] = deque(maxlen=REMEMBERED)
-
-    def observe(self, work_ahead: float, capacity: float) -> None:
-        """Call once per job as it arrives. ``work_ahead`` in amount x expected seconds,
-        ``capacity`` in amount; the job's own work does not count."""
-        self._fair.append(int(work_ahead / capacity))
-
-    @property
-    def seconds(self) -> int:
-        """``Queue.due`` is the submission plus this, asked anew at every decision."""
-        return PATIENCE * max(GRACE_SECONDS, *self._fair, 0)
-
-
-def order(queue: Queue, policy: TurnPolicy, now: int) -> npt.NDArray[np.int64]:
+def order(queue: Queue, policy: TurnPolicy) -> npt.NDArray[np.int64]:
     """Places in the queue, in the order in which their turn comes."""
     from suanwang.placement.kernels import turn
 
@@ -92,12 +62,4 @@ def order(queue: Queue, policy: TurnPolicy, now: int) -> npt.NDArray[np.int64]:
         turn.index(code, *job)
         for job in zip(queue.submitted, queue.amount, queue.seconds, queue.haste, strict=True)
     ]
-    by_index = np.array(least, np.float64)
-    if policy == "ours":
-        by_index *= np.maximum(queue.share_used, 0.01)
-    keys: Sequence[npt.NDArray[np.generic]] = (queue.submitted, by_index, -queue.priority)
-    turns = np.lexsort(keys).astype(np.int64)
-    latest = int(np.argmin(queue.due[turns])) if turns.size else 0
-    if turns.size and queue.due[turns[latest]] <= now:
-        turns[: latest + 1] = np.roll(turns[: latest + 1], 1)
-    return turns
+    return np.lexsort((queue.submitted, np.array(least, np.float64))).astype(np.int64)

@@ -199,6 +199,8 @@ def test_what_organisations_used_and_how_long_their_jobs_ran_is_learned(city: An
     company = city.company.organisation_id
     expected = memory.expected.seconds(company, city.company.person.pk, 10 * HOUR)
     assert 500 <= expected < 2 * HOUR
+    harmonic = memory.expected.harmonic_seconds(company, city.company.person.pk, 10 * HOUR)
+    assert 500 <= harmonic < expected
     assert memory.usage[str(company)] == pytest.approx(5 * 600 * 8 / 64, rel=0.02)
     memory.learn(city.later(days=2))
     assert memory.usage[str(company)] == pytest.approx(5 * 600 * 8 / 64 / 2, rel=0.02)

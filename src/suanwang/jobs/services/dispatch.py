@@ -101,23 +101,23 @@ def question(jobs: Sequence[Job], at: datetime, memory: Memory) -> Question:
     """The snapshot, the jobs in the words of placement, and the city's policy."""
     memory.learn(at)
     gangs = registry.gang_centres() if any(job.nodes > 1 for job in jobs) else frozenset()
-    before, expect = tried(job.pk for job in jobs), memory.expected.seconds
+    before, expected = tried(job.pk for job in jobs), memory.expected
     asks = []
     for job in jobs:
         past = before.get(job.pk, NEVER)
+        request = job.organisation_id, job.submitted_by_id, job.walltime_seconds
         asks.append(
             ask_of(
                 job,
                 attempt=past.charged + 1,
                 gang_centres=gangs,
-                expected_seconds=expect(
-                    job.organisation_id, job.submitted_by_id, job.walltime_seconds
-                ),
+                expected_seconds=expected.seconds(*request),
+                harmonic_seconds=expected.harmonic_seconds(*request),
                 refused_at=past.refused_at,
             )
         )
     first = {one for ask in asks for one in ask.after}
-    snapshot = take_snapshot(at, after=first, usage=memory.usage, expect=expect)
+    snapshot = take_snapshot(at, after=first, usage=memory.usage, expect=expected.seconds)
     return Question(snapshot, asks, local(at), policy())
 
 

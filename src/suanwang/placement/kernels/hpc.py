@@ -29,7 +29,7 @@ def staircase(now, idle, ends, widths, running, spare):
 
 @njit(cache=True)
 def in_turn(policy, now, queue, submitted, width, asked, requester, bound, ratios, counts):
-    """The queue in order of turns: ``turn.order`` with one class and equal shares."""
+    """The queue in order of turns (``turn.order``), whoever is longest overdue first."""
     n = queue.size
     least = np.empty(n, np.float64)
     for k in range(n):
@@ -88,7 +88,7 @@ def replay(
             jobs[i], over[i] = jobs[running], over[running]
             ends[i], widths[i] = ends[running], widths[running]
         while arrived < n and submitted[arrived] <= now:
-            if policy == turn.OURS:  # what ``turn.Bound`` does
+            if policy == turn.OURS:  # the starvation bound: see ``placement.turn``
                 j = arrived
                 likely[j], _ = estimates.expect(ratios, counts, requester[j], float(asked[j]))
                 work = work_ahead(now, jobs[:running], queue[:waiting], starts, width, likely)

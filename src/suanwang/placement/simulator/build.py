@@ -191,6 +191,7 @@ def work_of(job: document.Job, starts_at: datetime, line: int = 0) -> Work:
         organisation=job.organisation,
         priority=job.priority,
         expected_seconds=expected,
+        harmonic_seconds=job.harmonic,
         not_before=None if job.not_before is None else moment(starts_at, job.not_before),
         deadline=None if job.deadline is None else moment(starts_at, job.deadline),
         deferrable=job.deferrable,

@@ -269,6 +269,8 @@ class Job(Wish):
     seconds: Length | None = None
     """Default: ``expected``, else the walltime."""
     expected: Length | None = None
+    harmonic: Length | None = None
+    """The harmonic mean of what jobs like it took, 10 seconds each at least."""
     cost_max_fen: Annotated[int, Field(ge=0, le=10**15)] | None = None
     not_before: At | None = None
     deadline: At | None = None

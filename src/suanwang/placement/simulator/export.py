@@ -195,6 +195,7 @@ def _job(ask: Ask, ended: Mapping[UUID, bool]) -> document.Job:
         priority=ask.priority,
         walltime=ask.walltime_seconds,
         expected=ask.expected_seconds,
+        harmonic=ask.harmonic_seconds,
         cost_max_fen=min(ask.cost_max_fen, FEN_MAX),
         not_before=ask.not_before,
         deadline=ask.deadline,

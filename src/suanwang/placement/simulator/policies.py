@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 from suanwang.core.errors import NotFound
 from suanwang.placement import core as city_core
+from suanwang.placement.memory import Memory
 from suanwang.placement.simulator import baseline
 from suanwang.placement.simulator.events import Core
 from suanwang.placement.simulator.scenario import Scenario
@@ -44,7 +46,7 @@ NAMES = ("ours", *_BASELINES)
 def named(name: str, scenario: Scenario, *, seed: int = 0) -> Named:
     """A policy with the city's weights and quotas. Refuses ``simulator_policy_unknown``."""
     if name == "ours":
-        core: Core = city_core.decide
+        core: Core = partial(city_core.decide, memory=Memory())
         policy = Policy()
     elif name in _BASELINES:
         core, policy = baseline.decide, _BASELINES[name]
