@@ -86,9 +86,13 @@ def test_signing_in_wrongly_says_so_and_opens_nothing() -> None:
         ({"files_out": "../secret"}, "files_out"),
         ({"script": "#SBATCH --time=soon\ntrue"}, "script"),
         ({"centre": "no-such-centre"}, "centre"),
+        ({"latency_ms": "5"}, "near"),
+        ({"price_max": "cheap"}, "price_max"),
+        ({"tiers": ["moon"]}, "tiers"),
+        ({"card_percent": "101"}, "card_percent"),
     ],
 )
-def test_an_impossible_job_is_refused_beside_its_field(changes: dict[str, str], field: str) -> None:
+def test_an_impossible_job_is_refused_beside_its_field(changes: dict[str, Any], field: str) -> None:
     asked = {"name": "kept-name", "script": "echo kept-script", "goal": "balanced"} | changes
     for language in ("zh-hans", "en"):
         page = client_of(language, "member").post("/jobs/new", asked)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +27,13 @@ out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Url = Annotated[str | None, typer.Option("--url", help="The city; default SUANWANG_URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+Wishes = Annotated[
+    Path | None,
+    typer.Option(help="YAML or JSON with fields of the specification: where, nodes, deadline, …"),
+]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
+WISHES_BYTES_MAX = 64 * 1024
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
 
@@ -76,7 +82,11 @@ def submit(
     ] = None,
     output: Annotated[list[str] | None, typer.Option("--output", "-o", help="Comes out.")] = None,
     centre: Annotated[str | None, typer.Option(help="Only there.")] = None,
-    goal: Annotated[str, typer.Option(help="cheapest, fastest, greenest, balanced.")] = "cheapest",
+    goal: Annotated[
+        str | None,
+        typer.Option(help="cheapest (unless told otherwise), fastest, greenest, balanced."),
+    ] = None,
+    wishes: Wishes = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show the output until it ends.")
     ] = False,
@@ -86,16 +96,16 @@ def submit(
     """Hand in a script or a command. What is given here wins over the script's #SBATCH lines."""
     with _city(url) as city:
         spec = _specification(
-            script, wrap, name=name, cores=cores, memory_mib=_memory(memory),
+            script, wrap, wishes, name=name, cores=cores, memory_mib=_memory(memory),
             accelerators=accelerators, accelerator_model=model,
-            walltime_seconds=_seconds(walltime), centre=centre,
+            walltime_seconds=_seconds(walltime), centre=centre, goal=goal,
         )  # fmt: skip
         if env:
             spec["environment"] = dict(_pair(entry) for entry in env)
         if output:
             spec["files_out"] = output
         contents = {path.name: path.read_bytes() for path in file or []}
-        job = city.submit(files=contents, goal=goal, **spec)
+        job = city.submit(files=contents, **spec)
         _show(job, as_json)
         if follow:
             for text in city.follow(job["id"]):
@@ -105,12 +115,13 @@ def submit(
 
 def estimate(
     script: Annotated[Path, typer.Argument(help="A script; its #SBATCH lines count.")],
+    wishes: Wishes = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """What a script would cost at most at each centre, and what the policy would pay back."""
     with _city(url) as city:
-        answer = city.estimate(**_specification(script, None))
+        answer = city.estimate(**_specification(script, None, wishes))
         if as_json:
             out.print_json(json.dumps(answer))
             return
@@ -222,7 +233,10 @@ def _when(moment: str | None) -> str:
     return f"{local:%Y-%m-%d %H:%M}"
 
 
-def _specification(script: Path | None, wrap: str | None, **given: Any) -> dict[str, Any]:
+def _specification(
+    script: Path | None, wrap: str | None, wishes: Path | None, **given: Any
+) -> dict[str, Any]:
+    """The script's own lines, then the file of wishes, then the options: the last one holds."""
     if (script is None) == (wrap is None):
         raise typer.BadParameter("give a script or --wrap COMMAND, one of the two")
     if script is not None:
@@ -237,8 +251,32 @@ def _specification(script: Path | None, wrap: str | None, **given: Any) -> dict[
         spec: dict[str, Any] = {"name": script.stem, **reading.fields, "script": text}
     else:
         spec = {"name": "wrap", "script": f"{wrap}\n"}
-    spec |= {field: value for field, value in given.items() if value is not None}
-    return {"cores": 1, "memory_mib": 1024, "walltime_seconds": 3600, **spec}
+    spec |= _wishes(wishes) | {field: value for field, value in given.items() if value is not None}
+    nodes = spec.get("nodes")
+    several = nodes if isinstance(nodes, int) and nodes > 1 else 1
+    usual = {"cores": several, "memory_mib": 1024 * several, "walltime_seconds": 3600}
+    return usual | {"goal": "cheapest"} | spec
+
+
+def _wishes(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    if path.stat().st_size > WISHES_BYTES_MAX:
+        raise typer.BadParameter(f"{path}: at most {WISHES_BYTES_MAX} bytes are read")
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error}") from error
+    if not isinstance(read, dict) or not all(isinstance(name, str) for name in read):
+        raise typer.BadParameter(f"{path}: expected fields with values, like nodes: 2")
+    return {name: _plain(value) for name, value in read.items()}
+
+
+def _plain(value: Any) -> Any:
+    """YAML reads moments as such; the interface takes text with a zone."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=CITY_ZONE)).isoformat()
+    return value
 
 
 def _seconds(text: str | None) -> int | None:

@@ -137,6 +137,21 @@ GOALS: Final[dict[str, Promise]] = {
     "fastest": _("Fastest"),
     "greenest": _("Greenest"),
 }
+SPREADS: Final[dict[str, Promise]] = {
+    "any": _("Anywhere"),
+    "centre": _("In one centre"),
+    "rack": _("In one rack"),
+    "node": _("On one machine"),
+}
+PRIORITIES: Final[dict[str, Promise]] = {
+    "low": _("Low"),
+    "normal": _("Normal"),
+    "high": _("High, where granted"),
+}
+DOMESTIC: Final[dict[str, Promise]] = {
+    "preferred": _("Preferred"),
+    "required": _("Required"),
+}
 CHANNELS: Final[dict[str, Promise]] = {
     "bank_slip": _("Bank slip"),
     "simulated": _("Simulated payment"),
@@ -185,6 +200,17 @@ JOB_FIELDS: Final[dict[str, Promise]] = {
     "walltime_seconds": _("the time at most"),
     "accelerators": _("the accelerator cards"),
     "environment": _("the environment"),
+    "accelerator_model": _("the model of card"),
+    "files_out": _("the files to keep"),
+    "card_milli": _("the part of each card"),
+    "where": _("the places that will do"),
+    "nodes": _("the nodes"),
+    "spread": _("how close the nodes are"),
+    "not_before": _("the earliest start"),
+    "deadline": _("the latest end"),
+    "priority": _("the priority"),
+    "preemptible": _("that it may be stopped for others"),
+    "after": _("the jobs it comes after"),
 }
 
 ENGINES: Final[dict[str, Promise]] = {

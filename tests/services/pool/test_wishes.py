@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -237,3 +237,45 @@ def test_pages_say_why_a_job_waits_what_helps_and_when_it_starts(city: Any) -> N
 def test_a_form_of_a_job_says_which_wishes_do_not_fit_together() -> None:
     with pytest.raises(ValueError, match="divide evenly"):
         JobSpec.model_validate({"script": "true", "nodes": 2, "cores": 3})
+
+
+TYPED = {
+    "tiers": ["center", "park", "edge"],
+    "kinds": ["general", "intelligent"],
+    "price_max": "1200.50",
+    "priority": "low",
+    "not_before": "2031-02-03T04:05",
+    "deadline": "2031-02-04T04:05",
+    "preemptible": "on",
+}
+
+
+def test_wishes_typed_into_the_form_are_reviewed_kept_and_offered_again(city: Any) -> None:
+    client = Client()
+    client.cookies["django_language"] = "en"
+    client.force_login(city.company.person)
+    asked = {"name": "picky", "script": "true", "goal": "greenest"} | TYPED
+    with clock.using(SimulatedClock(city.now)):
+        review = client.post("/jobs/new", asked).content.decode()
+        for said in ("City data centre, Edge", "¥1,200.50", "2031-02-03 04:05"):
+            assert said in review
+        assert client.post("/jobs", asked).status_code == 302
+        job = Job.objects.get(name="picky")
+        assert job.spec["price_max_fen"] == 120_050
+        assert job.spec["not_before"] == "2031-02-03T04:05:00+08:00"
+        assert "2031-02-04 04:05" in client.get(f"/jobs/{job.pk}").content.decode()
+
+        form = client.get(f"/jobs/new?again={job.pk}").context["form"]
+        again = {name: _as_posted(form[name].value()) for name in TYPED}
+        assert client.post("/jobs", asked | again | {"name": "again"}).status_code == 302
+        assert Job.objects.get(name="again").spec | {"name": "picky"} == job.spec
+
+        job.spec["where"] |= {"divisions": ["130606"]}
+        job.save()
+        page = client.get(f"/jobs/new?again={job.pk}").content.decode()
+        assert "where.divisions" in page, "what the form has no field for is named"
+
+
+def _as_posted(value: Any) -> Any:
+    """What a browser sends back of a field as it was filled in."""
+    return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else value

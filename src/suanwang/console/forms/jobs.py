@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
 from suanwang.console.forms.account import choose
+from suanwang.console.forms.wishes import WishFields, field_of, wished
 from suanwang.console.language import pick, short
 from suanwang.console.words import GOALS
 from suanwang.core import sbatch
@@ -23,7 +24,7 @@ class MultipleFiles(forms.ClearableFileInput):
     allow_multiple_selected = True
 
 
-class JobForm(forms.Form):
+class JobForm(WishFields):
     """Empty fields take what the script's #SBATCH lines ask for, else the usual."""
 
     mark_optional = False
@@ -74,6 +75,7 @@ class JobForm(forms.Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.offer_places()
         models = AcceleratorModel.objects.filter(node__isnull=False).distinct().order_by("code")
         choose(
             self,
@@ -129,13 +131,19 @@ def read_job(form: JobForm, files_in: list[dict[str, Any]] | None = None) -> Ask
     except Refused as refusal:
         form.add_error("walltime", explain(refusal, short()))
         return None
-    fields = reading.fields | typed | {"script": given["script"], "files_in": files_in or []}
+    try:
+        wishes = wished(given)
+    except Refused as refusal:
+        form.add_error("price_max", explain(refusal, short()))
+        return None
+    fields = (
+        reading.fields | typed | wishes | {"script": given["script"], "files_in": files_in or []}
+    )
     try:
         return Asked(JobSpec.model_validate(fields), reading)
     except ValidationError as error:
         for problem in problems(error):
-            name = problem.field.split(".")[0]
-            name = "walltime" if name == "walltime_seconds" else name
+            name = field_of(problem.field)
             field = name if name in form.fields else None
             form.add_error(field, explain(SuanwangError(problem.code, **problem.facts), short()))
         return None

@@ -15,9 +15,11 @@ from suanwang.console.attempts import attempt, attempt_button
 from suanwang.console.expected import expected_support
 from suanwang.console.export import table_page
 from suanwang.console.forms.jobs import Asked, JobForm, read_job
+from suanwang.console.forms.wishes import as_typed, not_shown
 from suanwang.console.job_story import job_story, output
 from suanwang.console.lists.compute import JOBS, JOBS_OF_ALL
 from suanwang.console.session import signed_in
+from suanwang.console.wished import wishes_of
 from suanwang.jobs import services
 from suanwang.jobs.models import Job, JobFile
 from suanwang.metering.models import Charge, UsageRecord
@@ -53,7 +55,8 @@ def new(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         again = _again(request, viewer)
         centre = request.GET.get("centre", "")
         form = JobForm(initial=again or {"centre": centre})
-        return render(request, "console/compute/new.html", {"form": form, "again": bool(again)})
+        facts = {"form": form, "again": bool(again), "lost": again and again["not_shown"]}
+        return render(request, "console/compute/new.html", facts)
     form = JobForm(request.POST)
     asked = read_job(form) if form.is_valid() and "change" not in request.POST else None
     if asked is None:
@@ -80,6 +83,7 @@ def _review(
     facts = {
         "form": form,
         "asked": asked,
+        "wishes": wishes_of(asked.spec.as_stored()),
         "estimate": estimate,
         "options": options,
         "best": options[0],
@@ -103,6 +107,8 @@ def _again(request: HttpRequest, viewer: Viewer) -> dict[str, Any] | None:
         "walltime": f"00:00:{spec.get('walltime_seconds', 3600)}",
         "environment": "\n".join(f"{k}={v}" for k, v in spec.get("environment", {}).items()),
         "files_out": "\n".join(spec.get("files_out", [])),
+        "not_shown": not_shown(spec),
+        **as_typed(spec),
     }
 
 
@@ -169,7 +175,9 @@ def _live_facts(viewer: Viewer, shown: Job) -> dict[str, Any]:
 @signed_in("jobs.read")
 def job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
     """One job: how far it is, what it says, what it used and what that cost."""
-    return render(request, "console/compute/job.html", _live_facts(viewer, _job(viewer, job_id)))
+    shown = _job(viewer, job_id)
+    facts = _live_facts(viewer, shown) | {"wishes": wishes_of(shown.spec)}
+    return render(request, "console/compute/job.html", facts)
 
 
 @require_safe
