@@ -6,7 +6,7 @@ the number of machines. Instants are whole seconds since 1970; ends are rounded 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from suanwang.placement.kernels.machines import (
     MACHINE,
     NEXT,
 )
+from suanwang.placement.openings import Openings
 from suanwang.placement.pool import Need as PoolNeed
 from suanwang.placement.pool import Pool, richest_first
 from suanwang.placement.terms import (
@@ -82,6 +83,8 @@ class City:
         """Those of it that may be told to give way."""
         self.supposed: list[UUID] = []
         """Jobs of the last decision, until it is known that they really began."""
+        self.offered: dict[Hashable, Any] = {}
+        """What is offered to wishes met before (``wishes``)."""
         self.use: dict[str, list[int]] = {}
         """Milli-cores, MiB and milli-cards each organisation holds."""
         self._set_racks()
@@ -110,8 +113,8 @@ class City:
         self.slots: Ints = np.full((256, COLUMNS), -1, np.int64)
         self.slot_cards = np.zeros((256, self.width), np.uint8)
         self._unused = list(range(255, -1, -1))
+        self.openings = Openings(self)
         self.head: Ints = np.full(max(1, self.nodes), -1, np.int64)
-        self.closed = np.zeros(max(1, self.nodes), np.bool_)
         self.summary_free: dict[int, list[int]] = {}
         for each in self.groups:
             if each.summary is not None:
@@ -187,6 +190,7 @@ class City:
                 room.cards * room.card_milli,
             )
             if is_node:
+                self.openings.changed(position)
                 self.head[position] = row
                 marks = self.slot_cards[row]
                 marks[:] = 0
@@ -262,6 +266,7 @@ class City:
             held.positions, held.cards, held.slots, held.counted, strict=True
         ):
             if position < self.nodes:
+                self.openings.changed(position)
                 self._unlink(position, row)
                 self.untake(position, room, cards)
             elif counted:
@@ -313,8 +318,9 @@ class City:
             held.running = now
             ends = second_after(now.ends_by)
             expected = ends if now.expected_end is None else second_after(now.expected_end)
-            for row in held.slots:
+            for position, row in zip(held.positions, held.slots, strict=True):
                 self.slots[row, ENDS], self.slots[row, EXPECTED] = ends, expected
+                self.openings.changed(position)
             self._note_stoppable(held)
         return same
 
@@ -343,6 +349,7 @@ class City:
 
     def hear(self, machine: Machine) -> None:
         """A newer summary of a cluster."""
+        self.offered.clear()
         position = self.position[machine.id]
         number = int(self.group_of[position])
         was = self.groups[number]
@@ -370,11 +377,6 @@ class City:
                     for at, counted in zip(held.positions, held.counted, strict=True)
                 )
 
-    def shut(self, position: int, closed: bool) -> None:
-        """Let a machine take nothing new (or again)."""
-        self.closed[position] = closed
-        self.pool.set_up(position, not closed)
-
     def free_of(self, position: int) -> tuple[int, int, Ints]:
         """Milli-cores, MiB and the milli-cards of each card that are free on a node."""
         cards: Ints = self.pool.free_cards_milli[position]
@@ -382,9 +384,9 @@ class City:
         return int(cores[position]), int(memory[position]), cards
 
     def arrays(self) -> tuple[Any, ...]:
-        """What the loops of ``kernels.machines`` read: closed, cores, memory, cards."""
+        """What the loops of ``kernels.machines`` read: free cores, memory, cards."""
         pool = self.pool
-        return self.closed, pool.free_cores_milli, pool.free_memory_mib, pool.free_cards_milli
+        return pool.free_cores_milli, pool.free_memory_mib, pool.free_cards_milli
 
     def slots_of(self, number: int) -> Ints:
         """The slots of a group: what runs there."""

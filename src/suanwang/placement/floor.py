@@ -189,7 +189,7 @@ class Floor:
     def when(self, kind: Kind, seconds: int) -> Ints:
         """When each member of a kind has room for so long."""
         if kind.when is None:
-            kind.when = self._earliest(kind, kind.members, seconds)
+            kind.when = self.city.openings.when(kind.room, kind.members, self.at)
             kind.seen = len(self._changed)
         stale = set(self._changed[kind.seen :])
         kind.seen = len(self._changed)
@@ -228,7 +228,7 @@ class Floor:
     def _least_free(self, position: int, start: int, seconds: int) -> Ints:
         found: Ints = _least_free(
             position,
-            *self.city.arrays()[1:],
+            *self.city.arrays(),
             self.city.slots,
             self.city.slot_cards,
             self.city.head,
@@ -364,6 +364,7 @@ class Floor:
             self._hastened.append((row, self.city.slots[row].copy()))
             for column in (loops.ENDS, loops.EXPECTED):
                 self.city.slots[row, column] = min(by, int(self.city.slots[row, column]))
+            self.city.openings.changed(int(self.city.slots[row, loops.MACHINE]))
         self._changed.extend(positions)
 
     def has_room_beside_kept(self, kind: Kind) -> bool:
@@ -379,7 +380,8 @@ class Floor:
         """Undo what was only supposed: the city is what it was, with what started."""
         for positions in self._reserved.values():
             for position in positions:
-                self.city.pool.set_up(position, not self.city.closed[position])
+                self.city.pool.set_up(position, True)
         for row, before in reversed(self._hastened):
             for column in (loops.ENDS, loops.EXPECTED):
                 self.city.slots[row, column] = before[column]
+            self.city.openings.changed(int(before[loops.MACHINE]))

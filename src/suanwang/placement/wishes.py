@@ -22,6 +22,8 @@ from suanwang.placement.groups import Group
 from suanwang.placement.terms import Ask, Reason, Room
 
 Ints = npt.NDArray[np.int64]
+OFFERS_KEPT = 4096
+"""So many wishes' offers are kept with a city."""
 DEFERRED_AT_MOST = timedelta(days=1)
 """A deferrable job without a deadline is started after a day at the latest."""
 
@@ -43,17 +45,26 @@ class Place(NamedTuple):
     """Of its tier."""
 
 
-@dataclass(slots=True)
-class Wish:
-    """What some jobs ask alike, and every group that will do, whatever it costs."""
+class Offered(NamedTuple):
+    """Every group that will do for a wish, whatever it costs; or none and the reason."""
 
-    ask: Ask
     places: list[Place]
     reason: Reason | None
     dearest: Fraction
     """Fen a second at the dearest of the places."""
     guarded: bool
     """Whether some of the places are in a reservation, or are summaries that may refuse."""
+
+
+@dataclass(slots=True)
+class Wish:
+    """What some jobs ask alike, and what is offered to it."""
+
+    ask: Ask
+    places: list[Place]
+    reason: Reason | None
+    dearest: Fraction
+    guarded: bool
     kinds: dict[tuple[int, ...] | None, Kind] = field(default_factory=dict)
 
 
@@ -106,10 +117,20 @@ class Wishes:
         )
         known = self._wishes.get(key)
         if known is None:
-            known = self._wishes[key] = self._find(ask)
+            known = self._wishes[key] = Wish(ask, *self._offered(ask, key))
         return known
 
-    def _find(self, ask: Ask) -> Wish:
+    def _offered(self, ask: Ask, key: Hashable) -> Offered:
+        """What is offered, kept with the city: it changes with the machines and the hour alone."""
+        kept, hour = self._city.offered, self._now.hour
+        found: Offered | None = kept.get((hour, key))
+        if found is None:
+            if len(kept) >= OFFERS_KEPT:
+                kept.clear()
+            found = kept[hour, key] = self._find(ask)
+        return found
+
+    def _find(self, ask: Ask) -> Offered:
         groups, reason = where.will_do(self._city, ask)
         precision = ask.capability.precision if ask.capability else "fp16"
         offers = [
@@ -140,8 +161,7 @@ class Wishes:
             Place(group, offer.money_fen, ranks[key])
             for group, offer, key in zip(groups, known, keys, strict=True)
         ]
-        return Wish(
-            ask=ask,
+        return Offered(
             places=places,
             reason=reason,
             dearest=max((place.fen_a_second for place in places), default=Fraction(0)),

@@ -35,26 +35,12 @@ def room_for(machine, free_cores, free_memory, free_cards, cores, memory, cards,
 
 
 @njit(cache=True)
-def first_with_room(
-    members, closed, free_cores, free_memory, free_cards, cores, memory, cards, milli
-):
-    """The first of some machines with room, -1: none. Closed ones are passed over."""
-    for machine in members:
-        if not closed[machine] and room_for(
-            machine, free_cores, free_memory, free_cards, cores, memory, cards, milli
-        ):
-            return machine
-    return -1
-
-
-@njit(cache=True)
-def with_room(members, closed, free_cores, free_memory, free_cards, cores, memory, cards, milli):
+def with_room(members, free_cores, free_memory, free_cards, cores, memory, cards, milli):
     """Which of some machines have room: bool[members]."""
     found = np.zeros(members.size, np.bool_)
     for i in range(members.size):
-        machine = members[i]
-        found[i] = not closed[machine] and room_for(
-            machine, free_cores, free_memory, free_cards, cores, memory, cards, milli
+        found[i] = room_for(
+            members[i], free_cores, free_memory, free_cards, cores, memory, cards, milli
         )
     return found
 
@@ -131,7 +117,6 @@ def left_of(machine, free_cores, free_memory, free_cards):
 @njit(cache=True)
 def earliest(
     members,
-    closed,
     free_cores,
     free_memory,
     free_cards,
@@ -159,8 +144,6 @@ def earliest(
     same = np.zeros(width, np.bool_)
     for i in range(members.size):
         machine = members[i]
-        if closed[machine]:
-            continue
         if kept_head[machine] < 0 and room_for(
             machine, free_cores, free_memory, free_cards, cores, memory, cards, milli
         ):
