@@ -81,9 +81,10 @@ class Kind:
     tiers: tuple[Tier, ...]
     need: int
     """The number the pool knows ``room`` by."""
-    members: Ints
-    """Positions of all its machines, and the rank of the tier of each."""
-    ranks: Ints
+    member_lists: Sequence[Ints]
+    """Positions of the machines of each place."""
+    _members: Ints | None = None
+    _ranks: Ints | None = None
     none_from: int | None = None
     """Jobs of at least so many seconds find no room now."""
     when: Ints | None = None
@@ -95,6 +96,22 @@ class Kind:
     soonest: int | None = None
     """The soonest instant any of them could start; -1: never."""
     helps: tuple[Reason, ...] | None = None
+
+    @property
+    def members(self) -> Ints:
+        """Positions of all its machines; few kinds need them, in a large city they are many."""
+        if self._members is None:
+            self._members = np.concatenate([np.empty(0, np.int64), *self.member_lists])
+        return self._members
+
+    @property
+    def ranks(self) -> Ints:
+        """The rank of the tier of each of its members."""
+        if self._ranks is None:
+            ranks = [place.rank for place in self.places if place.group.summary is None]
+            sizes = [len(members) for members in self.member_lists]
+            self._ranks = np.repeat(np.array(ranks, np.int64), sizes)
+        return self._ranks
 
     @property
     def machines(self) -> int:
@@ -205,10 +222,7 @@ class Wishes:
         for place in places:
             tier = tiers.setdefault(place.rank, ([], []))
             tier[place.group.summary is not None].append(place.group.number)
-        nodes = [place for place in places if place.group.summary is None]
-        members = [city.members[place.group.number] for place in nodes]
-        ranks = [np.full(len(place.group.members), place.rank, np.int64) for place in nodes]
-        none = np.empty(0, np.int64)
+        nodes = [place.group.number for place in places if place.group.summary is None]
         return Kind(
             wish=wish,
             room=room,
@@ -216,8 +230,7 @@ class Wishes:
             places=places,
             tiers=tuple(Tier(tuple(tiers[r][0]), tuple(tiers[r][1])) for r in sorted(tiers)),
             need=city.pool.kind(pool_need(room)),
-            members=np.concatenate(members or [none]),
-            ranks=np.concatenate(ranks or [none]),
+            member_lists=[city.members[number] for number in nodes],
         )
 
     def _open(self, ask: Ask, places: list[Place]) -> tuple[list[Place], Reason | None]:
