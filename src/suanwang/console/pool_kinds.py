@@ -27,7 +27,7 @@ class Part:
     cards_busy: int = 0
 
 
-def parts() -> list[Part]:
+def parts(viewer: Viewer) -> list[Part]:
     """What is up and what of it is allocated. A job of several nodes counts where its first is;
     a share of a card counts as a card.
     """
@@ -47,7 +47,8 @@ def parts() -> list[Part]:
         row = part(kind, model)
         row.nodes, row.cores, row.cards = nodes, cores, cards
     busy = (
-        Attempt.objects.filter(state__in=Attempt.LIVE)
+        visible(Attempt, viewer)
+        .filter(state__in=Attempt.LIVE)
         .order_by()
         .values_list("node__cluster__centre__kind", "node__accelerator_model__name")
     )

@@ -62,7 +62,7 @@ def pool(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "cores_busy": sum(row["cores"] for row in rows),
         "cards": sum(one.cards for one in shown),
         "cards_busy": sum(row["cards"] for row in rows),
-        "parts": parts(),
+        "parts": parts(viewer),
         "largest": largest_waiting(viewer),
         "queue": queue.order_by("submitted_at", "pk")[:50],
     }
