@@ -8,8 +8,8 @@ all. A decision is one answer, a start one placement.
 
 *Step*: a city four fifths full, kept in a ``Memory``. At each step the dispatcher's life: one job
 ended, one came, and all that wait are decided anew with it. Once with next to nothing waiting,
-where the cost of a decision is that of the step; once in a full city with a long queue. Machines are
-a tuple and what runs is a ``Roll``, so that both are known by their changes.
+where the cost of a decision is that of the step; once in a full city with a long queue. Machines
+are a tuple and what runs is a ``Roll``, so that both are known by their changes.
 
 CPU time of the process, loops compiled and caches warm before. Exit status 1 if a goal is missed.
 """
