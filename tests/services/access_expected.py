@@ -101,6 +101,29 @@ WRITES: dict[str, Ask] = {
     "POST /api/v1/me/password": Ask(
         SIGNED_IN, body=lambda side: {"current": "not it at all", "new": "another horse battery"}
     ),
+    "PUT /api/v1/pool/shares/{organisation_id}": Ask(
+        "shares.set", body=lambda side: {"weight_milli": 2000}
+    ),
+    "POST /api/v1/pool/clusters/{cluster_id}/reservations": Ask(
+        "nodes.reserve",
+        "provider",
+        lambda side: {
+            "starts_at": clock.now().isoformat(),
+            "ends_at": (clock.now() + timedelta(days=1)).isoformat(),
+            "reason": "检修",
+        },
+    ),
+    "POST /api/v1/pool/reservations/{reservation_id}/cancellation": Ask(
+        "nodes.reserve", "provider"
+    ),
+    "PUT /api/v1/pool/links": Ask(
+        "links.measure",
+        "self",
+        lambda side: {"one": DIVISION, "other": "centre-a", "latency_us": 900},
+    ),
+    "PUT /api/v1/centres/{code}/surroundings": Ask(
+        "centres.manage", "provider", lambda side: {"green_hours": [1, 2], "datasets": ["语料"]}
+    ),
     "POST /api/v1/centres": Ask(
         "centres.manage",
         "self",
@@ -248,6 +271,7 @@ WRITES: dict[str, Ask] = {
 """Every write of the API."""
 
 PARAMETERS: dict[str, str] = {
+    "reservation_id": "reservation",
     "organisation_id": "consumer",
     "member_id": "owner_member",
     "key_id": "key_c",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from suanwang.site import clock
 
 from .access_city import AMOUNTS, Side
 from .access_expected import ANYBODY, SIGNED_IN, Ask, job, new_person
@@ -117,6 +120,25 @@ WRITES: dict[str, Ask] = {
             "green_kwh": 0,
         },
     ),
+    "centre-surroundings": Ask(
+        "centres.manage", "provider", lambda side: {"green_hours": ["1"], "datasets": "语料"}
+    ),
+    "shares": Ask(
+        "shares.set",
+        "self",
+        lambda side: {"organisation": str(side.consumer.pk), "weight": "2"},
+    ),
+    "kept-nodes": Ask(
+        "nodes.reserve",
+        "self",
+        lambda side: {
+            "cluster": str(side.things["cluster"].pk),
+            "starts": f"{clock.now() + timedelta(days=1):%Y-%m-%dT%H:%M}",
+            "ends": f"{clock.now() + timedelta(days=2):%Y-%m-%dT%H:%M}",
+            "reason": "检修",
+        },
+    ),
+    "kept-nodes-cancel": Ask("nodes.reserve", "provider"),
     "centre-verify": Ask("centres.verify", "provider", lambda side: {"local": "1"}),
     "rating-problem": Ask("rating.resolve", body=lambda side: {"reason": "无价"}),
 }
@@ -189,6 +211,7 @@ FORMS_ALONE = frozenset(
         "centre-price",
         "centre-energy",
         "centre-verify",
+        "centre-surroundings",
     }
 )
 """Pages that only take a form and are not looked at."""

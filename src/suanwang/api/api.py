@@ -22,6 +22,7 @@ from suanwang.api.policy_assess import router as policy_assess
 from suanwang.core.errors import Malformed, SuanwangError, Unavailable
 from suanwang.jobs.agent_api import agent_router
 from suanwang.jobs.api import router as jobs
+from suanwang.jobs.pool_api import router as pool
 from suanwang.ledger.api import router as ledger
 from suanwang.metering.api import router as metering
 from suanwang.people.api import router as people
@@ -117,6 +118,7 @@ api.add_router("", people)
 api.add_router("", registry)
 api.add_router("", ledger)
 api.add_router("/jobs", jobs)
+api.add_router("/pool", pool)
 api.add_router("", metering)
 api.add_router("/vouchers", vouchers)
 api.add_router("/programmes", programmes)

@@ -59,6 +59,8 @@ NAVIGATION: Final = (
             Entry("/jobs/new", _("Submit a job"), ("jobs.submit",)),
             Entry("/jobs", _("Jobs"), ("jobs.read",), waits=waiting.jobs),
             Entry("/pool", _("Pool"), roles=frozenset({Role.OPERATOR})),
+            Entry("/shares", _("Shares"), ("shares.set",)),
+            Entry("/kept-nodes", _("Kept nodes"), ("nodes.reserve",)),
             Entry("/my-centres", _("Our centres"), ("centres.manage",)),
             Entry("/agents", _("Agents"), ("agents.enrol",), waits=waiting.silent_agents),
             Entry("/rating-problems", _("Rating problems"), ("rating.resolve",),

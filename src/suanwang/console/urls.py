@@ -21,6 +21,7 @@ from suanwang.console.views import (
     provider,
     public,
     search,
+    sharing,
     support,
     what_if,
 )
@@ -114,6 +115,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("centres/<slug:code>/verify", provider.verify, name="centre-verify"),
     path("agents", provider.agents, name="agents"),
     path("pool", operator.pool, name="pool"),
+    path("shares", sharing.shares, name="shares"),
+    path("kept-nodes", sharing.kept_nodes, name="kept-nodes"),
+    path("kept-nodes/<uuid:reservation_id>/cancel", sharing.let_go, name="kept-nodes-cancel"),
+    path("centres/<slug:code>/surroundings", provider.describe_centre, name="centre-surroundings"),
     path("rating-problems", operator.problems, name="rating-problems"),
     path("rating-problems/<int:problem_id>", operator.problem, name="rating-problem"),
     path("ledger", audit.ledger, name="ledger"),

@@ -243,6 +243,9 @@ VERBS: Final[dict[str, Promise]] = {
     "jobs.submit": _("Submitted a job"),
     "members.add": _("Added a member"),
     "members.remove": _("Ended a membership"),
+    "links.measure": _("Entered a measured link"),
+    "nodes.release": _("Let go of kept nodes"),
+    "nodes.reserve": _("Kept nodes"),
     "organisation.approve": _("Admitted an organisation"),
     "organisation.found": _("Founded an office"),
     "organisation.override_uscc": _("Let a credit code pass"),
@@ -255,6 +258,7 @@ VERBS: Final[dict[str, Promise]] = {
     "pool.fund": _("Funded the voucher pool"),
     "prices.set": _("Set a price"),
     "rating.resolve": _("Resolved a rating problem"),
+    "shares.set": _("Set a share of the pool"),
     "vouchers.expire": _("Expired a voucher"),
 }
 

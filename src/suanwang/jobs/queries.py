@@ -10,7 +10,15 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet, Sum
 
 from suanwang.core.errors import NotFound
-from suanwang.jobs.models import Attempt, Job, JobEvent, JobFile, JobLog
+from suanwang.jobs.models import (
+    Attempt,
+    Job,
+    JobEvent,
+    JobFile,
+    JobLog,
+    NodeReservation,
+    OrganisationShare,
+)
 from suanwang.people.scope import CITY_ROLES, Viewer, visible
 from suanwang.registry import queries as registry
 from suanwang.registry.models import DataCentre
@@ -48,6 +56,25 @@ def job(job_id: UUID, viewer: Viewer) -> Job:
     found = jobs(viewer).filter(pk=job_id).first()
     if found is None:
         raise NotFound("job_not_found")
+    return found
+
+
+def shares(viewer: Viewer) -> QuerySet[OrganisationShare]:
+    """What organisations a viewer may see have of the pool, where the operator set anything."""
+    return visible(OrganisationShare, viewer).select_related("organisation")
+
+
+def reservations(viewer: Viewer) -> QuerySet[NodeReservation]:
+    """The nodes that are kept, of centres that are a viewer's business."""
+    found = visible(NodeReservation, viewer).select_related("cluster__centre__provider")
+    return found.prefetch_related("organisations")
+
+
+def reservation(reservation_id: UUID, viewer: Viewer) -> NodeReservation:
+    """One of them. Refuses ``reservation_not_found``, also for another provider's."""
+    found = reservations(viewer).filter(pk=reservation_id).first()
+    if found is None:
+        raise NotFound("reservation_not_found")
     return found
 
 

@@ -87,12 +87,14 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
         {"organisation.read", "centres.read", "centres.manage", "prices.read", "prices.set"}
         | {"agents.enrol", "invoices.read", "invoices.issue", "payments.record", "ledger.read"}
         | {"jobs.read", "members.manage", "api_keys.manage", "audit.read", "energy.report"}
+        | {"nodes.reserve"}
     ),
     Role.OPERATOR: frozenset(
         {"organisation.read", "organisation.approve", "credit.set", "centres.read", "jobs.read"}
         | {"jobs.cancel", "prices.read", "invoices.read", "invoices.issue", "payments.record"}
         | {"rating.resolve", "agents.enrol", "audit.read", "ledger.read", "pool.read"}
         | {"centres.verify", "metering.read", "policy.assess", "jobs.record"}
+        | {"shares.set", "nodes.reserve", "links.measure"}
     ),
     Role.REVIEWER: frozenset(_OFFICIAL | {"applications.grant", "applications.reject"})
     | {"organisation.override_uscc", "pool.read", "ledger.read", "policy.assess"},

@@ -100,6 +100,17 @@ def set_price(request: HttpRequest, code: str, payload: schemas.PriceIn) -> Any:
     return Status(201, schemas.price_out(price))
 
 
+@router.put("/centres/{slug:code}/surroundings", response=schemas.CentreOut)
+def describe_centre(request: HttpRequest, code: str, payload: schemas.SurroundingsIn) -> Any:
+    """Say in which hours power is green there, and which data are kept: jobs can wish for both."""
+    viewer = viewer_of(request)
+    require(viewer, "centres.manage")
+    found = services.describe_centre(
+        queries.centre(code), **payload.model_dump(), actor=viewer, at=clock.now()
+    )
+    return schemas.centre_out(found)
+
+
 @router.post("/centres/{slug:code}/energy", response={201: schemas.EnergyOut})
 def report_energy(request: HttpRequest, code: str, payload: schemas.EnergyIn) -> Any:
     """Enter the metered energy of a finished period, in watt-hours."""

@@ -22,6 +22,7 @@ from suanwang.registry.models import (
     DataCentre,
     Division,
     EnergyReading,
+    Link,
     Node,
     Price,
     SiteAgent,
@@ -272,6 +273,11 @@ def centre_facts(code: str, at: datetime) -> CentreFacts:
 def clusters(centre: DataCentre) -> QuerySet[Cluster]:
     """The clusters of a centre, by name."""
     return Cluster.objects.filter(centre=centre).select_related("centre").order_by("name")
+
+
+def links() -> QuerySet[Link]:
+    """What was measured between places, by the lesser code."""
+    return Link.objects.order_by("one", "other")
 
 
 def cluster(cluster_id: UUID) -> Cluster:

@@ -27,6 +27,13 @@ class CentreIn(In):
     racks_used: int = Field(0, ge=0, le=10**6)
 
 
+class SurroundingsIn(In):
+    """Hours of the city's day with green power, and names of data kept there."""
+
+    green_hours: list[int] = Field(max_length=24)
+    datasets: list[str] = Field(max_length=1000)
+
+
 class VerifyIn(In):
     is_local_platform: bool
     is_public_platform: bool
@@ -128,6 +135,8 @@ class CentreOut(Schema):
     is_public_platform: bool
     status: DataCentre.Status
     created_at: datetime
+    green_hours: list[int]
+    datasets: list[str]
 
 
 class CentreDetailOut(CentreOut):
@@ -252,6 +261,8 @@ def centre_out(centre: DataCentre) -> dict[str, Any]:
         "is_public_platform": centre.is_public_platform,
         "status": centre.status,
         "created_at": centre.created_at,
+        "green_hours": centre.green_hours,
+        "datasets": centre.datasets,
     }
 
 

@@ -22,6 +22,7 @@ from suanwang.console.forms.centres import (
     ReportEnergy,
     SetPrice,
 )
+from suanwang.console.forms.sharing import Surroundings, lines
 from suanwang.console.lists.compute import AGENTS
 from suanwang.console.session import own_organisation, signed_in
 from suanwang.core.money import parse_yuan
@@ -103,6 +104,12 @@ def _show(
         "cluster_form": RegisterCluster(prefix="cluster"),
         "price_form": SetPrice(),
         "energy_form": ReportEnergy(),
+        "around_form": Surroundings(
+            initial={
+                "green_hours": [str(hour) for hour in centre.green_hours],
+                "datasets": "\n".join(centre.datasets),
+            }
+        ),
     }
     return render(
         request, "console/centres/manage.html", facts | forms, status=409 if forms else 200
@@ -190,6 +197,27 @@ def report_energy(request: HttpRequest, viewer: Viewer, code: str) -> HttpRespon
     if _done(request, form, reported, _("The reading was recorded.")):
         return HttpResponseRedirect(f"/centres/{code}/manage")
     return _show(request, viewer, centre, energy_form=form)
+
+
+@require_POST
+@signed_in("centres.manage")
+def describe_centre(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponse:
+    """Hours with green power and data kept there."""
+    centre, form = _centre(viewer, code), Surroundings(request.POST)
+
+    def described() -> object:
+        return services.describe_centre(
+            centre,
+            green_hours=[int(hour) for hour in form.cleaned_data["green_hours"]],
+            datasets=lines(form.cleaned_data["datasets"]),
+            actor=viewer,
+            at=now(),
+        )
+
+    beside = {"dataset_name_wrong": "datasets", "green_hour_wrong": "green_hours"}
+    if _done(request, form, described, _("Saved."), **beside):
+        return HttpResponseRedirect(f"/centres/{code}/manage")
+    return _show(request, viewer, centre, around_form=form)
 
 
 @require_POST

@@ -8,6 +8,8 @@ from suanwang.jobs.services.leases import GiveWay, Lease, Orders, lease
 from suanwang.jobs.services.output import put_file, take_log
 from suanwang.jobs.services.reports import StateReport, attempt_of, take_states
 from suanwang.jobs.services.requests import forget_nonces, use_nonce
+from suanwang.jobs.services.reservations import cancel_reservation, reserve_nodes
+from suanwang.jobs.services.shares import Share, set_share
 from suanwang.jobs.services.submission import submit
 
 __all__ = [
@@ -16,15 +18,19 @@ __all__ = [
     "Lease",
     "Memory",
     "Orders",
+    "Share",
     "StateReport",
     "abandon_expired",
     "attempt_of",
     "cancel",
+    "cancel_reservation",
     "dispatch_once",
     "estimate",
     "forget_nonces",
     "lease",
     "put_file",
+    "reserve_nodes",
+    "set_share",
     "submit",
     "submit_batch",
     "take_log",

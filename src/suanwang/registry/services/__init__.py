@@ -18,14 +18,17 @@ from suanwang.registry.services.centres import (
     verify_centre,
 )
 from suanwang.registry.services.prices import set_price
+from suanwang.registry.services.surroundings import describe_centre, measure_link
 
 __all__ = [
     "close_centre",
     "create_enrolment",
     "declare_nodes",
+    "describe_centre",
     "enrol",
     "load_accelerators",
     "load_divisions",
+    "measure_link",
     "open_cluster",
     "register_centre",
     "register_cluster",
