@@ -196,4 +196,3 @@ class Delivery:
                 self._spool.change(
                     row.attempt_id, phase="closed", closed_at=self._now().isoformat()
                 )
-            self._keeper.drop(row.attempt_id)

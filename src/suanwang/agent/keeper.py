@@ -7,6 +7,7 @@ is one transaction. So the process may die anywhere and a new one goes on.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from suanwang.agent.gate import Gate
 from suanwang.agent.messages import Lease
 from suanwang.agent.signing import AgentKey
+from suanwang.agent.site_policy import SiteRefusal, Work
 from suanwang.agent.spool import AttemptRow, Spool
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.port import (
@@ -60,14 +63,15 @@ class Keeper:
         inbound: Path,
         fetch: FetchFile,
         now: Callable[[], datetime],
+        gate: Gate,
     ) -> None:
         self._engine = engine
         self._spool = spool
         self._key = key
+        self._gate = gate
         self._inbound = inbound
         self._fetch = fetch
         self._now = now
-        self._specs: dict[str, JobSpec] = {}
 
     # -- orders -------------------------------------------------------------------
 
@@ -84,7 +88,8 @@ class Keeper:
             with self._spool.transaction():
                 spec = _readable(lease.spec)
                 text = spec.model_dump_json() if spec is not None else ""
-                if not self._spool.take(attempt, str(lease.job_id), text, lease.expires_at):
+                whose = (lease.organisation, lease.organisation_name)
+                if not self._spool.take(attempt, str(lease.job_id), text, lease.expires_at, whose):
                     continue
                 if spec is None:
                     self._refuse(attempt, "spec_unreadable")
@@ -140,7 +145,7 @@ class Keeper:
 
     def _start(self, row: AttemptRow) -> None:
         attempt = row.attempt_id
-        spec = self.spec(row)
+        spec = self._spec(row)
         if row.cancel:
             # Perhaps the engine had it already when we died: then it is stopped, not denied.
             found = self._engine.find([attempt])
@@ -151,6 +156,11 @@ class Keeper:
             return
         if self._now() >= row.expires_at and attempt not in self._engine.find([attempt]):
             self._close_unstarted(attempt, "refused", "lease_expired")
+            return
+        barred = self._gate.refuse(_work(row, spec), self._now())
+        # What the engine already has, from before we died, was let in then.
+        if barred is not None and attempt not in self._engine.find([attempt]):
+            self._bar(attempt, barred)
             return
         try:
             inputs = self._files_in(attempt, spec)
@@ -166,6 +176,16 @@ class Keeper:
             shutil.rmtree(self._inbound / attempt, ignore_errors=True)
         elif answer.permanent:
             self._rejected(attempt, answer)
+
+    def _bar(self, attempt: str, barred: SiteRefusal) -> None:
+        """The centre has the last word: the platform is told why, and decides the job again."""
+        told: dict[str, Any] = {"code": barred.code, "facts": dict(barred.facts)}
+        told["policy"] = self._gate.site.version
+        if barred.until is not None:
+            told["until"] = barred.until.isoformat()
+        with self._spool.transaction():
+            self._spool.refused(self._now(), barred.code, attempt)
+            self._end_unstarted(attempt, "refused", barred.code, refusal=json.dumps(told))
 
     def _rejected(self, attempt: str, answer: Rejected) -> None:
         self._spool.refused(self._now(), answer.code, f"{attempt}: {answer.native}")
@@ -225,7 +245,7 @@ class Keeper:
             self._spool.change(row.attempt_id, phase="ended")
 
     def _meter(self, row: AttemptRow, usage: Usage) -> None:
-        spec = self.spec(row)
+        spec = self._spec(row)
         began = self._shifted(usage.started_at)
         elapsed = max(usage.elapsed_seconds, 1)
         # The period is never shorter than what is billed in it, whatever the wall clock did.
@@ -233,32 +253,10 @@ class Keeper:
         ended = max(self._shifted(usage.ended_at), began + shortest)
         self._spool.meter(self._key, row.attempt_id, spec.quantities(elapsed), began, ended)
 
-    def drop(self, attempt: str) -> None:
-        """An attempt is closed: keep nothing of it in memory."""
-        self._specs.pop(attempt, None)
-
     # -- small things ---------------------------------------------------------------
 
-    def spec(self, row: AttemptRow) -> JobSpec:
-        if row.attempt_id not in self._specs:
-            self._specs[row.attempt_id] = JobSpec.model_validate_json(row.spec)
-        return self._specs[row.attempt_id]
-
-    def free(self) -> dict[str, int]:
-        """What the machines have beyond what is leased."""
-        nodes = self._engine.inventory()
-        free = {
-            "cores": sum(node.cores for node in nodes),
-            "memory_mib": sum(node.memory_mib for node in nodes),
-            "accelerators": sum(one.count for node in nodes for one in node.accelerators),
-        }
-        for row in self._spool.open_attempts():
-            if row.phase in _LIVE_PHASES and row.spec:
-                spec = self.spec(row)
-                free["cores"] -= spec.cores
-                free["memory_mib"] -= spec.memory_mib
-                free["accelerators"] -= spec.accelerators
-        return {name: max(amount, 0) for name, amount in free.items()}
+    def _spec(self, row: AttemptRow) -> JobSpec:
+        return JobSpec.model_validate_json(self._spool.spec(row.attempt_id))
 
     def stop_all(self, reason: str) -> list[str]:
         """Ask the engine to end everything because we go; the refs that were asked."""
@@ -293,9 +291,22 @@ class Keeper:
         with self._spool.transaction():
             self._end_unstarted(attempt, state, reason)
 
-    def _end_unstarted(self, attempt: str, state: str, reason: str) -> None:
-        self._spool.say(attempt, state, self._now(), reason=reason, final=True)
+    def _end_unstarted(self, attempt: str, state: str, reason: str, *, refusal: str = "") -> None:
+        self._spool.say(attempt, state, self._now(), reason=reason, refusal=refusal, final=True)
         self._spool.change(attempt, phase="ended", output_done=1)
+
+
+def _work(row: AttemptRow, spec: JobSpec) -> Work:
+    return Work(
+        organisation=row.organisation,
+        organisation_name=row.organisation_name,
+        image=getattr(spec, "image", None) or "",
+        cores=spec.cores,
+        memory_mib=spec.memory_mib,
+        accelerators=spec.accelerators,
+        nodes=spec.nodes,
+        walltime_seconds=spec.walltime_seconds,
+    )
 
 
 def _readable(raw: Mapping[str, Any]) -> JobSpec | None:

@@ -19,12 +19,15 @@ from uuid import uuid4
 
 from suanwang.agent.signing import AgentKey
 from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
+from suanwang.engines.port import NodeFacts
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (
     attempt_id TEXT PRIMARY KEY,
     job_id TEXT NOT NULL,
     spec TEXT NOT NULL,
+    organisation TEXT NOT NULL DEFAULT '',
+    organisation_name TEXT NOT NULL DEFAULT '',
     expires_at TEXT NOT NULL,
     phase TEXT NOT NULL,
     ref TEXT NOT NULL DEFAULT '',
@@ -47,6 +50,7 @@ CREATE TABLE IF NOT EXISTS events (
     at TEXT NOT NULL,
     exit_code INTEGER,
     reason TEXT NOT NULL,
+    refusal TEXT NOT NULL DEFAULT '',
     final INTEGER NOT NULL,
     UNIQUE (attempt_id, sequence)
 );
@@ -65,6 +69,16 @@ CREATE TABLE IF NOT EXISTS refusals (
 );
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_SINCE_THEN = (
+    ("attempts", "organisation", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "organisation_name", "TEXT NOT NULL DEFAULT ''"),
+    ("events", "refusal", "TEXT NOT NULL DEFAULT ''"),
+)
+"""Columns an older version's file does not have yet."""
+_COLUMNS = (
+    "attempt_id, job_id, organisation, organisation_name, expires_at, phase, ref, cancel,"
+    " cancel_sent, state, sequence, stdout_offset, stderr_offset, output_done, files_sent"
+)
 _BATCH = 200
 _USAGE_KEPT = 5000
 """Delivered records kept, should the platform be restored to an earlier state and ask again."""
@@ -79,7 +93,8 @@ class AttemptRow:
 
     attempt_id: str
     job_id: str
-    spec: str
+    organisation: str
+    organisation_name: str
     expires_at: datetime
     phase: str
     ref: str
@@ -104,6 +119,10 @@ class Spool:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+        for table, column, kind in _SINCE_THEN:
+            known = self._db.execute(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608
+            if column not in {row["name"] for row in known}:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     def close(self) -> None:
         self._db.close()
@@ -122,23 +141,62 @@ class Spool:
 
     # -- attempts ------------------------------------------------------------
 
-    def take(self, attempt_id: str, job_id: str, spec: str, expires_at: datetime) -> bool:
-        """Remember a lease; False if it was known."""
+    def take(
+        self,
+        attempt_id: str,
+        job_id: str,
+        spec: str,
+        expires_at: datetime,
+        organisation: tuple[str, str] = ("", ""),
+    ) -> bool:
+        """Remember a lease, and whose it is (id and name); False if it was known."""
         cursor = self._db.execute(
-            "INSERT OR IGNORE INTO attempts (attempt_id, job_id, spec, expires_at, phase)"
-            " VALUES (?, ?, ?, ?, 'leased')",
-            (attempt_id, job_id, spec, expires_at.isoformat()),
+            "INSERT OR IGNORE INTO attempts (attempt_id, job_id, spec, expires_at, phase,"
+            " organisation, organisation_name) VALUES (?, ?, ?, ?, 'leased', ?, ?)",
+            (attempt_id, job_id, spec, expires_at.isoformat(), *organisation),
         )
         return cursor.rowcount > 0
 
     def open_attempts(self) -> list[AttemptRow]:
-        rows = self._db.execute("SELECT * FROM attempts WHERE phase != 'closed' ORDER BY rowid")
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase != 'closed' ORDER BY rowid"  # noqa: S608
+        )
         return [_attempt(row) for row in rows]
 
+    def open_ids(self) -> list[str]:
+        """The attempts the platform is told of: all that are not closed."""
+        rows = self._db.execute(
+            "SELECT attempt_id FROM attempts WHERE phase != 'closed' ORDER BY rowid"
+        )
+        return [row["attempt_id"] for row in rows]
+
     def attempt(self, attempt_id: str) -> AttemptRow | None:
-        found = self._db.execute("SELECT * FROM attempts WHERE attempt_id = ?", (attempt_id,))
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE attempt_id = ?",  # noqa: S608
+            (attempt_id,),
+        )
         row = found.fetchone()
         return None if row is None else _attempt(row)
+
+    def spec(self, attempt_id: str) -> str:
+        """The specification as JSON. Thousands are open at a time: it is read when needed."""
+        found = self._db.execute("SELECT spec FROM attempts WHERE attempt_id = ?", (attempt_id,))
+        return str(found.fetchone()["spec"])
+
+    def free(self, nodes: Iterable[NodeFacts]) -> dict[str, int]:
+        """What the nodes have beyond what is leased here."""
+        leased = self._db.execute(
+            "SELECT coalesce(sum(json_extract(spec, '$.cores')), 0) AS cores,"
+            " coalesce(sum(json_extract(spec, '$.memory_mib')), 0) AS memory_mib,"
+            " coalesce(sum(json_extract(spec, '$.accelerators')), 0) AS accelerators"
+            " FROM attempts WHERE phase IN ('leased', 'submitted') AND spec != ''"
+        ).fetchone()
+        whole = {"cores": 0, "memory_mib": 0, "accelerators": 0}
+        for node in nodes:
+            whole["cores"] += node.cores
+            whole["memory_mib"] += node.memory_mib
+            whole["accelerators"] += sum(one.count for one in node.accelerators)
+        return {name: max(amount - int(leased[name]), 0) for name, amount in whole.items()}
 
     def change(self, attempt_id: str, **columns: object) -> None:
         """Set columns of an attempt; their names are this program's own."""
@@ -163,17 +221,21 @@ class Spool:
         *,
         exit_code: int | None = None,
         reason: str = "",
+        refusal: str = "",
         final: bool = False,
     ) -> None:
-        """Owe the platform one more state event, the next of its attempt."""
+        """Owe the platform one more state event, the next of its attempt. ``refusal``: what the
+        site's policy had against it, as JSON.
+        """
         self._db.execute(
             "UPDATE attempts SET sequence = sequence + 1, state = ? WHERE attempt_id = ?",
             (state, attempt_id),
         )
         self._db.execute(
-            "INSERT INTO events (attempt_id, sequence, state, at, exit_code, reason, final)"
-            " SELECT attempt_id, sequence, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
-            (state, at.isoformat(), exit_code, reason[:500], final, attempt_id),
+            "INSERT INTO events"
+            " (attempt_id, sequence, state, at, exit_code, reason, refusal, final)"
+            " SELECT attempt_id, sequence, ?, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
+            (state, at.isoformat(), exit_code, reason[:500], refusal, final, attempt_id),
         )
 
     def owed_events(self) -> list[dict[str, Any]]:
@@ -191,6 +253,7 @@ class Spool:
                 "at": row["at"],
                 "exit_code": row["exit_code"],
                 "reason": row["reason"],
+                **({"refusal": json.loads(row["refusal"])} if row["refusal"] else {}),
             }
             for row in rows
         ]
@@ -280,18 +343,30 @@ class Spool:
     def note(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
 
+    def noted(self, name: str) -> str:
+        """What was noted under a name; empty if nothing."""
+        row = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row["value"])
+
+    def backlog(self) -> dict[str, int]:
+        """How much is owed to the platform."""
+        return {
+            "states": self._count("SELECT count(*) FROM events"),
+            "usage": self._count("SELECT count(*) FROM usage WHERE NOT delivered"),
+        }
+
+    def _count(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
+
     def summary(self) -> dict[str, Any]:
         """Counts and notes for ``suanwang agent status``."""
-
-        def count(query: str) -> int:
-            return int(self._db.execute(query).fetchone()[0])
-
+        owed = self.backlog()
         refusals = self._db.execute("SELECT * FROM refusals ORDER BY id DESC LIMIT 5")
         return {
-            "open_attempts": count("SELECT count(*) FROM attempts WHERE phase != 'closed'"),
-            "events_owed": count("SELECT count(*) FROM events"),
-            "usage_owed": count("SELECT count(*) FROM usage WHERE NOT delivered"),
-            "usage_records": count("SELECT coalesce(max(sequence), 0) FROM usage"),
+            "open_attempts": self._count("SELECT count(*) FROM attempts WHERE phase != 'closed'"),
+            "events_owed": owed["states"],
+            "usage_owed": owed["usage"],
+            "usage_records": self._count("SELECT coalesce(max(sequence), 0) FROM usage"),
             "refusals": [dict(row) for row in refusals],
             **{row["name"]: row["value"] for row in self._db.execute("SELECT * FROM notes")},
         }
@@ -301,7 +376,8 @@ def _attempt(row: sqlite3.Row) -> AttemptRow:
     return AttemptRow(
         attempt_id=row["attempt_id"],
         job_id=row["job_id"],
-        spec=row["spec"],
+        organisation=row["organisation"],
+        organisation_name=row["organisation_name"],
         expires_at=datetime.fromisoformat(row["expires_at"]),
         phase=row["phase"],
         ref=row["ref"],

@@ -43,6 +43,14 @@ def request_bytes(method: str, target: str, timestamp: str, nonce: str, body: by
     return "\n".join((method.upper(), target, timestamp, nonce, digest)).encode()
 
 
+def answer_bytes(nonce: str, status: int, body: bytes) -> bytes:
+    """What the platform signs of an answer to an agent.
+
+    The nonce is the request's own: an answer to another request, or an old one, does not fit.
+    """
+    return "\n".join(("answer", nonce, str(status), hashlib.sha256(body).hexdigest())).encode()
+
+
 def canonical_json(value: object) -> bytes:
     """One spelling for one value: sorted keys, no spaces, UTF-8. Floats have no place here."""
     return json.dumps(

@@ -182,6 +182,19 @@ def online_clusters(at: datetime) -> set[UUID]:
     return set(alive.values_list("cluster_id", flat=True))
 
 
+def shut_clusters(at: datetime) -> set[UUID]:
+    """Clusters of whose agents that were heard lately none takes new work: drained on either
+    side's order, or kept shut by a site policy that cannot be read.
+    """
+    heard = SiteAgent.objects.filter(
+        revoked_at=None, enrolled_at__isnull=False, last_seen_at__gte=at - ONLINE_WITHIN
+    ).values_list("cluster_id", "closed", "drain_ordered")
+    takes: dict[UUID, bool] = {}
+    for cluster_id, closed, drain in heard:
+        takes[cluster_id] = takes.get(cluster_id, False) or not (closed or drain)
+    return {cluster_id for cluster_id, some in takes.items() if not some}
+
+
 def online_centres(at: datetime) -> set[UUID]:
     """Centres with at least one cluster online."""
     online = Cluster.objects.filter(pk__in=online_clusters(at))

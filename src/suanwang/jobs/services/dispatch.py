@@ -101,7 +101,7 @@ def question(jobs: Sequence[Job], at: datetime, memory: Memory) -> Question:
     """The snapshot, the jobs in the words of placement, and the city's policy."""
     memory.learn(at)
     gangs = registry.gang_centres() if any(job.nodes > 1 for job in jobs) else frozenset()
-    before, expect = tried(job.pk for job in jobs), memory.expected.seconds
+    before, expect = tried((job.pk for job in jobs), at), memory.expected.seconds
     asks = []
     for job in jobs:
         past = before.get(job.pk, NEVER)
@@ -114,6 +114,7 @@ def question(jobs: Sequence[Job], at: datetime, memory: Memory) -> Question:
                     job.organisation_id, job.submitted_by_id, job.walltime_seconds
                 ),
                 refused_at=past.refused_at,
+                refused_by=past.refused_by,
             )
         )
     first = {one for ask in asks for one in ask.after}

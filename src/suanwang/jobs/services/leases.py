@@ -32,6 +32,9 @@ class Lease:
     nodes: list[str] = field(default_factory=list)
     cards: list[list[int]] = field(default_factory=list)
     """Which cards on each node; empty without cards."""
+    organisation: str = ""
+    organisation_name: str = ""
+    """Whose job it is: the centre may choose whom it takes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     live = (
         Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE)
         .filter(Q(agent=None) | Q(agent=agent))
-        .select_related("job", "node")
+        .select_related("job__organisation", "node")
         .order_by("leased_at", "id")
     )
     names = _names_of_others(live)
@@ -95,6 +98,8 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
                     attempt.expires_at,
                     [attempt.node.name, *(names[node] for node in attempt.nodes_more)],
                     attempt.cards,
+                    str(attempt.job.organisation_id),
+                    attempt.job.organisation.name,
                 )
             )
         if named and attempt.expires_at < at + LEASE_RENEWED - _RENEWED_EVERY:
