@@ -37,6 +37,7 @@ from suanwang.engines.port import (
 log = logging.getLogger("suanwang.agent")
 
 CANCEL_GRACE_SECONDS = 5
+_SUBMITTED_AT_ONCE = 64
 _LIVE_PHASES = ("leased", "submitted")
 
 
@@ -121,11 +122,8 @@ class Keeper:
 
     def round(self) -> None:
         """Start what waits, stop what should stop, and write down what has changed."""
-        attempts = self._spool.open_attempts()
         try:
-            for row in attempts:
-                if row.phase == "leased":
-                    self._try_to_start(row)
+            self._start([row for row in self._spool.open_attempts() if row.phase == "leased"])
             self.look()
         except EngineUnavailable as error:
             log.warning("the engine does not answer: %s", error)
@@ -136,46 +134,70 @@ class Keeper:
         self._stop([row for row in running if row.cancel and not row.cancel_sent])
         self._observe(running)
 
-    def _try_to_start(self, row: AttemptRow) -> None:
-        """A full disk keeps one job from starting; it must not keep others from being seen."""
-        try:
-            self._start(row)
-        except OSError as error:
-            log.error("%s cannot be started yet: %s", row.attempt_id, error)
+    def _start(self, rows: Sequence[AttemptRow]) -> None:
+        """Submit what may start; many at once, as engines take that better than one by one."""
+        ready: list[Submission] = []
+        for row in rows:
+            try:
+                one = self._ready(row)
+            except OSError as error:  # a full disk keeps one job from starting, not the others
+                log.error("%s cannot be started yet: %s", row.attempt_id, error)
+                continue
+            if one is not None:
+                ready.append(one)
+        for first in range(0, len(ready), _SUBMITTED_AT_ONCE):
+            chunk = ready[first : first + _SUBMITTED_AT_ONCE]
+            try:
+                self._submit(chunk)
+            except OSError:
+                for one in chunk:
+                    self._submit_alone(one)
 
-    def _start(self, row: AttemptRow) -> None:
+    def _submit_alone(self, one: Submission) -> None:
+        try:
+            self._submit([one])
+        except OSError as error:
+            log.error("%s cannot be started yet: %s", one.key, error)
+
+    def _submit(self, submissions: Sequence[Submission]) -> None:
+        answers = self._engine.submit(submissions)
+        with self._spool.transaction():
+            for answer in answers:
+                if isinstance(answer, Accepted):
+                    self._spool.change(answer.key, phase="submitted", ref=answer.ref)
+                elif answer.permanent:
+                    self._rejected(answer)
+        for answer in answers:
+            if isinstance(answer, Accepted):
+                shutil.rmtree(self._inbound / answer.key, ignore_errors=True)
+
+    def _ready(self, row: AttemptRow) -> Submission | None:
+        """What to submit for a lease; None if it was ended here, or must wait."""
         attempt = row.attempt_id
-        spec = self._spec(row)
         if row.cancel:
             # Perhaps the engine had it already when we died: then it is stopped, not denied.
             found = self._engine.find([attempt])
             if attempt not in found:
                 self._close_unstarted(attempt, "cancelled", "")
-                return
+                return None
             self._spool.change(attempt, phase="submitted", ref=found[attempt])
-            return
+            return None
         if self._now() >= row.expires_at and attempt not in self._engine.find([attempt]):
             self._close_unstarted(attempt, "refused", "lease_expired")
-            return
+            return None
+        spec = self._spec(row)
         barred = self._gate.refuse(_work(row, spec), self._now())
         # What the engine already has, from before we died, was let in then.
         if barred is not None and attempt not in self._engine.find([attempt]):
             self._bar(attempt, barred)
-            return
+            return None
         try:
-            inputs = self._files_in(attempt, spec)
+            return Submission(attempt, spec, self._files_in(attempt, spec))
         except FileInLater:
-            return
+            return None
         except FileInWrong as wrong:
             self._close_unstarted(attempt, "refused", str(wrong))
-            return
-        answer = self._engine.submit([Submission(attempt, spec, inputs)])[0]
-        if isinstance(answer, Accepted):
-            with self._spool.transaction():
-                self._spool.change(attempt, phase="submitted", ref=answer.ref)
-            shutil.rmtree(self._inbound / attempt, ignore_errors=True)
-        elif answer.permanent:
-            self._rejected(attempt, answer)
+            return None
 
     def _bar(self, attempt: str, barred: SiteRefusal) -> None:
         """The centre has the last word: the platform is told why, and decides the job again."""
@@ -187,9 +209,9 @@ class Keeper:
             self._spool.refused(self._now(), barred.code, attempt)
             self._end_unstarted(attempt, "refused", barred.code, refusal=json.dumps(told))
 
-    def _rejected(self, attempt: str, answer: Rejected) -> None:
-        self._spool.refused(self._now(), answer.code, f"{attempt}: {answer.native}")
-        self._close_unstarted(attempt, "refused", f"{answer.code}: {answer.native}")
+    def _rejected(self, answer: Rejected) -> None:
+        self._spool.refused(self._now(), answer.code, f"{answer.key}: {answer.native}")
+        self._end_unstarted(answer.key, "refused", f"{answer.code}: {answer.native}")
 
     def _files_in(self, attempt: str, spec: JobSpec) -> dict[str, Path]:
         folder = self._inbound / attempt

@@ -31,6 +31,7 @@ from suanwang.engines.port import Engine, EngineUnavailable
 log = logging.getLogger("suanwang.agent")
 
 _ROUND_SECONDS = 0.5
+_ENGINE_PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 30
 """How often the engine is asked what it has; only what changed is reported."""
 _REPORT_SECONDS = 300
@@ -112,7 +113,7 @@ class Agent:
         """The platform has answered something: knock at its door again without waiting."""
         self._stopping = threading.Event()
         self._door = Door({}, [])
-        self._look_at = self._report_at = self._deliver_at = 0.0
+        self._engine_at = self._look_at = self._report_at = self._deliver_at = 0.0
         self._report_backoff, self._deliver_backoff = Backoff(), Backoff()
         self._trouble = Backoff(most_seconds=10.0)
 
@@ -141,7 +142,8 @@ class Agent:
         more = False
         try:
             self._obey()
-            self._keeper.round()
+            if time.monotonic() >= self._engine_at:
+                self._work_the_engine()
             self._show_door()
             if time.monotonic() >= min(self._look_at, self._report_at):
                 self._report()
@@ -157,6 +159,13 @@ class Agent:
         if not more:
             self._wake.wait(_ROUND_SECONDS)
             self._wake.clear()
+
+    def _work_the_engine(self) -> None:
+        """One round with the engine; a slow one is asked less often, within a second or so."""
+        began = time.monotonic()
+        self._keeper.round()
+        ended = time.monotonic()
+        self._engine_at = ended + min(ended - began, _ENGINE_PAUSE_SECONDS)
 
     def _obey(self) -> None:
         while True:

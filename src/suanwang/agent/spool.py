@@ -61,6 +61,7 @@ CREATE TABLE IF NOT EXISTS usage (
     record TEXT NOT NULL,
     delivered INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX IF NOT EXISTS usage_owed ON usage (attempt_id) WHERE NOT delivered;
 CREATE TABLE IF NOT EXISTS refusals (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
@@ -178,6 +179,16 @@ class Spool:
         row = found.fetchone()
         return None if row is None else _attempt(row)
 
+    def settled(self) -> list[AttemptRow]:
+        """Attempts that have ended and of which nothing is owed any more."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended' AND output_done"  # noqa: S608
+            " AND NOT EXISTS (SELECT 1 FROM events WHERE events.attempt_id = attempts.attempt_id)"
+            " AND NOT EXISTS (SELECT 1 FROM usage WHERE usage.attempt_id = attempts.attempt_id"
+            " AND NOT delivered)"
+        )
+        return [_attempt(row) for row in rows]
+
     def spec(self, attempt_id: str) -> str:
         """The specification as JSON. Thousands are open at a time: it is read when needed."""
         found = self._db.execute("SELECT spec FROM attempts WHERE attempt_id = ?", (attempt_id,))
@@ -264,10 +275,6 @@ class Spool:
             [(event["attempt_id"], event["sequence"]) for event in events],
         )
 
-    def owes_events(self, attempt_id: str) -> bool:
-        found = self._db.execute("SELECT 1 FROM events WHERE attempt_id = ? LIMIT 1", (attempt_id,))
-        return found.fetchone() is not None
-
     # -- usage ------------------------------------------------------------
 
     def meter(
@@ -313,7 +320,9 @@ class Spool:
 
     def usage_settled(self, up_to: int) -> None:
         """All records up to this one are with the platform."""
-        self._db.execute("UPDATE usage SET delivered = 1 WHERE sequence <= ?", (up_to,))
+        self._db.execute(
+            "UPDATE usage SET delivered = 1 WHERE sequence <= ? AND NOT delivered", (up_to,)
+        )
         self._db.execute(
             "DELETE FROM usage WHERE delivered AND sequence <= ?", (up_to - _USAGE_KEPT,)
         )
@@ -322,12 +331,6 @@ class Spool:
         """Owe the records from this one on again; False if they are no longer kept."""
         self._db.execute("UPDATE usage SET delivered = 0 WHERE sequence >= ?", (sequence,))
         found = self._db.execute("SELECT 1 FROM usage WHERE sequence = ?", (sequence,))
-        return found.fetchone() is not None
-
-    def owes_usage(self, attempt_id: str) -> bool:
-        found = self._db.execute(
-            "SELECT 1 FROM usage WHERE attempt_id = ? AND NOT delivered LIMIT 1", (attempt_id,)
-        )
         return found.fetchone() is not None
 
     # -- notes ------------------------------------------------------------

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from suanwang.jobs.models import Attempt, Job
 from suanwang.jobs.rules import LEASE_RENEWED
@@ -69,16 +69,49 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     What the agent runs and the platform has given up, or never knew, must be stopped.
     """
     orders = Orders()
-    live = (
-        Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE)
-        .filter(Q(agent=None) | Q(agent=agent))
+    live = Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE).filter(
+        Q(agent=None) | Q(agent=agent)
+    )
+    taken, told = _look(live, set(running), orders, at)
+    if taken:
+        taken_now = Attempt.objects.filter(pk__in=taken, agent=None, state=Attempt.State.LEASED)
+        if taken_now.update(agent=agent) < len(taken):  # another agent, or a cancel, came first
+            mine = set(
+                Attempt.objects.filter(pk__in=taken, agent=agent).values_list("pk", flat=True)
+            )
+            lost = set(taken) - mine
+            orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
+    if told:
+        orders.news = True
+        Attempt.objects.filter(pk__in=told).update(give_way_told=True)
+    if running:
+        live.filter(pk__in=running, expires_at__lt=at + LEASE_RENEWED - _RENEWED_EVERY).update(
+            expires_at=at + LEASE_RENEWED
+        )
+        orders.cancel.extend(_strange(agent, running))
+    return orders
+
+
+def _look(
+    live: QuerySet[Attempt], running: Collection[UUID], orders: Orders, at: datetime
+) -> tuple[list[UUID], list[UUID]]:
+    """Put what is to be said of live attempts into the orders; which leases nobody was handed
+    before, and which are told to give way for the first time. Of thousands that simply run
+    nothing is to be said, so nothing is read of them.
+    """
+    taken: list[UUID] = []
+    told: list[UUID] = []
+    special = list(
+        live.filter(
+            Q(state=Attempt.State.LEASED)
+            | Q(job__state=Job.State.CANCELLING)
+            | Q(give_way_by__isnull=False)
+        )
         .select_related("job__organisation", "node")
         .order_by("leased_at", "id")
     )
-    names = _names_of_others(live)
-    renew, taken, told = [], [], []
-    for attempt in live:
-        named = attempt.pk in running
+    names = _names_of_others(special)
+    for attempt in special:
         if attempt.job.state == Job.State.CANCELLING:
             orders.cancel.append(attempt.pk)
         elif attempt.give_way_by is not None and attempt.agent_id is not None:
@@ -86,7 +119,7 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
             orders.give_way.append(GiveWay(attempt.pk, max(left, 1)))
             if not attempt.give_way_told:
                 told.append(attempt.pk)
-        elif not named and attempt.state == Attempt.State.LEASED:
+        elif attempt.pk not in running and attempt.state == Attempt.State.LEASED:
             if attempt.agent_id is None:
                 taken.append(attempt.pk)
             orders.leases.append(
@@ -102,31 +135,26 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
                     attempt.job.organisation.name,
                 )
             )
-        if named and attempt.expires_at < at + LEASE_RENEWED - _RENEWED_EVERY:
-            renew.append(attempt.pk)
-    if taken:
-        taken_now = Attempt.objects.filter(pk__in=taken, agent=None, state=Attempt.State.LEASED)
-        if taken_now.update(agent=agent) < len(taken):  # another agent, or a cancel, came first
-            mine = set(
-                Attempt.objects.filter(pk__in=taken, agent=agent).values_list("pk", flat=True)
-            )
-            lost = set(taken) - mine
-            orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
-    if told:
-        orders.news = True
-        Attempt.objects.filter(pk__in=told).update(give_way_told=True)
-    if renew:
-        Attempt.objects.filter(pk__in=renew, state__in=Attempt.LIVE).update(
-            expires_at=at + LEASE_RENEWED
-        )
-    known = set(live.values_list("pk", flat=True)) if running else set()
-    ended = set(
-        Attempt.objects.filter(pk__in=running, state=Attempt.State.ENDED).values_list(
-            "pk", flat=True
-        )
-    )
-    orders.cancel.extend(sorted(set(running) - known - ended))
-    return orders
+    return taken, told
+
+
+_STRANGE = """
+    SELECT named.id FROM unnest(%s::uuid[]) AS named(id)
+     WHERE NOT EXISTS (
+        SELECT 1 FROM jobs_attempt a
+         WHERE a.id = named.id
+           AND (a.state = 'ended'
+                OR a.state IN ('leased', 'accepted', 'running') AND a.cluster_id = %s
+                   AND (a.agent_id IS NULL OR a.agent_id = %s)))
+     ORDER BY named.id
+"""
+
+
+def _strange(agent: SiteAgent, running: Collection[UUID]) -> list[UUID]:
+    """What the agent names and the platform has given up or never gave it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STRANGE, [list(running), agent.cluster_id, agent.pk])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _names_of_others(live: Iterable[Attempt]) -> dict[int, str]:
