@@ -75,6 +75,7 @@ class PlatformDouble:
         self.nodes: dict[str, dict[str, Any]] = {}
         self.revision = ""
         self.signs = True
+        self.leases_at_once = 250
         self.full_wanted = 0
         self.drain = False
         self.doors: list[dict[str, Any]] = []
@@ -203,6 +204,8 @@ class PlatformDouble:
                 continue
             if told.cancel or (told.void and attempt in running):
                 cancel.append(attempt)
+            elif len(leases) >= self.leases_at_once:
+                continue
             elif attempt not in running and not told.events and not told.void:
                 told.handed_out += 1
                 expires = self.now() + told.expires_in

@@ -80,7 +80,8 @@ _COLUMNS = (
     "attempt_id, job_id, organisation, organisation_name, expires_at, phase, ref, cancel,"
     " cancel_sent, state, sequence, stdout_offset, stderr_offset, output_done, files_sent"
 )
-_BATCH = 200
+EVENTS_AT_ONCE = 200
+USAGE_AT_ONCE = 500
 _USAGE_KEPT = 5000
 """Delivered records kept, should the platform be restored to an earlier state and ask again."""
 
@@ -254,7 +255,7 @@ class Spool:
         rows = self._db.execute(
             "SELECT events.*, attempts.output_done FROM events JOIN attempts USING (attempt_id)"
             " WHERE NOT events.final OR attempts.output_done ORDER BY events.id LIMIT ?",
-            (_BATCH,),
+            (EVENTS_AT_ONCE,),
         )
         return [
             {
@@ -314,7 +315,8 @@ class Spool:
 
     def owed_usage(self) -> list[dict[str, Any]]:
         rows = self._db.execute(
-            "SELECT record FROM usage WHERE NOT delivered ORDER BY sequence LIMIT ?", (_BATCH,)
+            "SELECT record FROM usage WHERE NOT delivered ORDER BY sequence LIMIT ?",
+            (USAGE_AT_ONCE,),
         )
         return [json.loads(row["record"]) for row in rows]
 

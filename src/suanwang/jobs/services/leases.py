@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ from suanwang.jobs.rules import LEASE_RENEWED
 from suanwang.registry.models import Node, SiteAgent
 
 _RENEWED_EVERY = timedelta(seconds=60)
+LEASES_AT_ONCE = 250
+LEASES_BYTES = 3 << 20
+"""What one answer carries of leases at most: an agent takes no answer of any length, and what is
+left over is handed out as soon as it has named the first.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,16 +107,12 @@ def _look(
     """
     taken: list[UUID] = []
     told: list[UUID] = []
-    special = list(
-        live.filter(
-            Q(state=Attempt.State.LEASED)
-            | Q(job__state=Job.State.CANCELLING)
-            | Q(give_way_by__isnull=False)
-        )
-        .select_related("job__organisation", "node")
-        .order_by("leased_at", "id")
-    )
+    rows = live.select_related("job__organisation", "node").order_by("leased_at", "id")
+    ordered = Q(job__state=Job.State.CANCELLING) | Q(give_way_by__isnull=False)
+    waiting = rows.filter(state=Attempt.State.LEASED).exclude(ordered).exclude(pk__in=running)
+    special = [*rows.filter(ordered), *waiting[:LEASES_AT_ONCE]]
     names = _names_of_others(special)
+    left_bytes = LEASES_BYTES
     for attempt in special:
         if attempt.job.state == Job.State.CANCELLING:
             orders.cancel.append(attempt.pk)
@@ -120,6 +122,9 @@ def _look(
             if not attempt.give_way_told:
                 told.append(attempt.pk)
         elif attempt.pk not in running and attempt.state == Attempt.State.LEASED:
+            left_bytes -= len(json.dumps(attempt.job.spec))
+            if left_bytes < 0 and orders.leases:
+                break  # leases come last; those left over are handed out at the next poll
             if attempt.agent_id is None:
                 taken.append(attempt.pk)
             orders.leases.append(
