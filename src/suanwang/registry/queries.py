@@ -210,7 +210,7 @@ def gang_centres() -> frozenset[str]:
 def agent_known(agent_id: UUID) -> SiteAgent | None:
     """An enrolled agent that was not revoked, with its cluster and centre."""
     return (
-        SiteAgent.objects.select_related("cluster__centre__provider")
+        SiteAgent.objects.select_related("cluster__centre")
         .filter(pk=agent_id, enrolled_at__isnull=False, revoked_at=None)
         .first()
     )

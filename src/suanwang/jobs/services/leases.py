@@ -78,6 +78,11 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     live = Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE).filter(
         Q(agent=None) | Q(agent=agent)
     )
+    named = list(running)
+    something, strange = _glance(agent, named, at)
+    orders.cancel.extend(strange)
+    if not something:
+        return orders
     taken, told = _look(live, set(running), orders, at)
     if taken:
         taken_now = Attempt.objects.filter(pk__in=taken, agent=None, state=Attempt.State.LEASED)
@@ -90,11 +95,6 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     if told:
         orders.news = True
         Attempt.objects.filter(pk__in=told).update(give_way_told=True)
-    if running:
-        live.filter(pk__in=running, expires_at__lt=at + LEASE_RENEWED - _RENEWED_EVERY).update(
-            expires_at=at + LEASE_RENEWED
-        )
-        orders.cancel.extend(_strange(agent, running))
     return orders
 
 
@@ -109,7 +109,7 @@ def _look(
     told: list[UUID] = []
     rows = live.select_related("job__organisation", "node").order_by("leased_at", "id")
     ordered = Q(job__state=Job.State.CANCELLING) | Q(give_way_by__isnull=False)
-    waiting = rows.filter(state=Attempt.State.LEASED).exclude(ordered).exclude(pk__in=running)
+    waiting = rows.filter(state=Attempt.State.LEASED).exclude(ordered)
     special = [*rows.filter(ordered), *waiting[:LEASES_AT_ONCE]]
     names = _names_of_others(special)
     left_bytes = LEASES_BYTES
@@ -143,23 +143,41 @@ def _look(
     return taken, told
 
 
-_STRANGE = """
-    SELECT named.id FROM unnest(%s::uuid[]) AS named(id)
-     WHERE NOT EXISTS (
-        SELECT 1 FROM jobs_attempt a
-         WHERE a.id = named.id
-           AND (a.state = 'ended'
-                OR a.state IN ('leased', 'accepted', 'running') AND a.cluster_id = %s
-                   AND (a.agent_id IS NULL OR a.agent_id = %s)))
-     ORDER BY named.id
+_RENEW = """
+    UPDATE jobs_attempt SET expires_at = %s
+     WHERE id = ANY(%s::uuid[]) AND expires_at < %s
+       AND state IN ('leased', 'accepted', 'running') AND cluster_id = %s
+       AND (agent_id IS NULL OR agent_id = %s)
+"""
+_GLANCE = """
+    SELECT EXISTS (
+        SELECT 1 FROM jobs_attempt a JOIN jobs_job j ON j.id = a.job_id
+         WHERE a.cluster_id = %s AND a.state IN ('leased', 'accepted', 'running')
+           AND (a.state = 'leased' OR a.give_way_by IS NOT NULL OR j.state = 'cancelling')),
+      ARRAY(
+        SELECT named.id FROM unnest(%s::uuid[]) AS named(id)
+         WHERE NOT EXISTS (
+            SELECT 1 FROM jobs_attempt a
+             WHERE a.id = named.id
+               AND (a.state = 'ended'
+                    OR a.state IN ('leased', 'accepted', 'running') AND a.cluster_id = %s
+                       AND (a.agent_id IS NULL OR a.agent_id = %s)))
+         ORDER BY named.id)
 """
 
 
-def _strange(agent: SiteAgent, running: Collection[UUID]) -> list[UUID]:
-    """What the agent names and the platform has given up or never gave it."""
+def _glance(agent: SiteAgent, named: list[UUID], at: datetime) -> tuple[bool, list[UUID]]:
+    """Renew what the agent names. Then whether anything is to be said of live attempts, and what
+    it names that the platform has given up or never gave it. Agents ask this all day: nothing is
+    made into objects here.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_STRANGE, [list(running), agent.cluster_id, agent.pk])
-        return [row[0] for row in cursor.fetchall()]
+        if named:
+            until, before = at + LEASE_RENEWED, at + LEASE_RENEWED - _RENEWED_EVERY
+            cursor.execute(_RENEW, [until, named, before, agent.cluster_id, agent.pk])
+        cursor.execute(_GLANCE, [agent.cluster_id, named, agent.cluster_id, agent.pk])
+        something, strange = cursor.fetchone()
+        return bool(something), list(strange)
 
 
 def _names_of_others(live: Iterable[Attempt]) -> dict[int, str]:

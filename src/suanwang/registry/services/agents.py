@@ -147,7 +147,8 @@ def report_nodes(
             return Reported(cluster.revision, full_wanted=True, changed=False)
     changed = not after or bool(nodes) or bool(gone)
     if changed:
-        _no_more_than(cluster, nodes, known=bool(after))
+        if after:
+            _no_more_than(cluster, nodes)
         replace_inventory(
             cluster, nodes, gone=gone if after else None, revision=revision[:64], at=at
         )
@@ -166,14 +167,11 @@ def report_nodes(
     return Reported(revision[:64], full_wanted=False, changed=changed)
 
 
-def _no_more_than(cluster: Cluster, nodes: Sequence[NodeReport], *, known: bool) -> None:
+def _no_more_than(cluster: Cluster, nodes: Sequence[NodeReport]) -> None:
     """Refuses ``inventory_too_large``: changes must not add up to what one report may not be."""
-    if not known:
-        return
-    names = [node.name for node in nodes]
-    others = Node.objects.filter(cluster=cluster, up=True).exclude(name__in=names).count()
-    if others + len(names) > NODES_MAX:
-        raise Refused("inventory_too_large", nodes=others + len(names), limit=NODES_MAX)
+    up = Node.objects.filter(cluster=cluster, up=True).count()
+    if up > NODES_MAX or len(nodes) > NODES_MAX:
+        raise Refused("inventory_too_large", nodes=max(up, len(nodes)), limit=NODES_MAX)
 
 
 @transaction.atomic

@@ -203,7 +203,9 @@ def replace_inventory(
     With ``gone`` the nodes are only those that changed, and these the names that are no more.
     """
     locked = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
-    check_inventory(nodes, set(AcceleratorModel.objects.values_list("code", flat=True)))
+    has_cards = any(node.cards[0] is not None for node in nodes)
+    models = AcceleratorModel.objects.values_list("code", flat=True) if has_cards else ()
+    check_inventory(nodes, set(models))
     rows = []
     for node in nodes:
         model, cards = node.cards
