@@ -38,6 +38,8 @@ log = logging.getLogger("suanwang.agent")
 
 CANCEL_GRACE_SECONDS = 5
 _SUBMITTED_AT_ONCE = 64
+_ASKED_FOR = {"late": timedelta(days=7), "final": timedelta(hours=1)}
+"""How long after its end accounting is asked what a job used, or whether that still holds."""
 _LIVE_PHASES = ("leased", "submitted")
 
 
@@ -254,8 +256,12 @@ class Keeper:
         with self._spool.transaction():
             if one.started_at is not None and row.state != "running":
                 self._spool.say(row.attempt_id, "running", self._shifted(one.started_at))
+            due = ""
             if usage is not None and word != "lost":
                 self._meter(row, usage)
+                due = "final" if one.source == "accounting" else ""
+            elif word != "lost" and (one.started_at is not None or row.state == "running"):
+                due = "late"
             self._spool.say(
                 row.attempt_id,
                 word,
@@ -264,7 +270,9 @@ class Keeper:
                 reason=one.reason,
                 final=True,
             )
-            self._spool.change(row.attempt_id, phase="ended")
+            self._spool.change(
+                row.attempt_id, phase="ended", usage_due=due, ended_at=self._now().isoformat()
+            )
 
     def _meter(self, row: AttemptRow, usage: Usage) -> None:
         spec = self._spec(row)
@@ -274,6 +282,24 @@ class Keeper:
         shortest = timedelta(seconds=elapsed - 1, microseconds=1)
         ended = max(self._shifted(usage.ended_at), began + shortest)
         self._spool.meter(self._key, row.attempt_id, spec.quantities(elapsed), began, ended)
+        self._spool.change(row.attempt_id, metered_seconds=elapsed)
+
+    def reconcile(self) -> None:
+        """Ask accounting again about what has ended: what was not there yet is metered now, what
+        came to another figure since is corrected. Raises ``EngineUnavailable``.
+        """
+        rows = self._spool.usage_due()
+        found = self._engine.usage([row.ref for row in rows]) if rows else {}
+        for row in rows:
+            usage = found.get(row.ref)
+            with self._spool.transaction():
+                if usage is not None and max(usage.elapsed_seconds, 1) != row.metered_seconds:
+                    self._meter(row, usage)
+                    self._spool.change(row.attempt_id, usage_due="final")
+                elif self._now() >= (row.ended_at or self._now()) + _ASKED_FOR[row.usage_due]:
+                    if row.usage_due == "late":
+                        self._spool.refused(self._now(), "usage_never_came", row.attempt_id)
+                    self._spool.change(row.attempt_id, usage_due="")
 
     # -- small things ---------------------------------------------------------------
 
@@ -296,7 +322,7 @@ class Keeper:
             self._engine.cancel([row.ref], 0)
         with self._spool.transaction():
             self._spool.change(
-                attempt, phase="ended" if row.ref else "closed", output_done=1,
+                attempt, phase="ended" if row.ref else "closed", output_done=1, usage_due="",
                 closed_at=self._now().isoformat(),
             )  # fmt: skip
 

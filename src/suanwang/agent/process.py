@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -32,6 +33,7 @@ log = logging.getLogger("suanwang.agent")
 
 _ROUND_SECONDS = 0.5
 _ENGINE_PAUSE_SECONDS = 1.0
+_RECONCILE_SECONDS = 15
 _LOOK_SECONDS = 30
 """How often the engine is asked what it has; only what changed is reported."""
 _REPORT_SECONDS = 300
@@ -113,6 +115,7 @@ class Agent:
         """The platform has answered something: knock at its door again without waiting."""
         self._stopping = threading.Event()
         self._door = Door({}, [])
+        self._reconcile_at = 0.0
         self._engine_at = self._look_at = self._report_at = self._deliver_at = 0.0
         self._report_backoff, self._deliver_backoff = Backoff(), Backoff()
         self._trouble = Backoff(most_seconds=10.0)
@@ -164,6 +167,10 @@ class Agent:
         """One round with the engine; a slow one is asked less often, within a second or so."""
         began = time.monotonic()
         self._keeper.round()
+        if began >= self._reconcile_at:
+            self._reconcile_at = _soon(_RECONCILE_SECONDS)
+            with contextlib.suppress(EngineUnavailable):
+                self._keeper.reconcile()
         ended = time.monotonic()
         self._engine_at = ended + min(ended - began, _ENGINE_PAUSE_SECONDS)
 

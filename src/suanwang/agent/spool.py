@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from suanwang.agent.signing import AgentKey
-from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
+from suanwang.core.signed import CORRECTS, FIRST_PREVIOUS_HASH, record_hash
 from suanwang.engines.port import NodeFacts
 
 _SCHEMA = """
@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS attempts (
     stderr_offset INTEGER NOT NULL DEFAULT 0,
     output_done INTEGER NOT NULL DEFAULT 0,
     files_sent TEXT NOT NULL DEFAULT '[]',
+    usage_due TEXT NOT NULL DEFAULT '',
+    metered_seconds INTEGER NOT NULL DEFAULT 0,
+    ended_at TEXT NOT NULL DEFAULT '',
     closed_at TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS open_attempts ON attempts (phase) WHERE phase != 'closed';
@@ -61,6 +64,7 @@ CREATE TABLE IF NOT EXISTS usage (
     record TEXT NOT NULL,
     delivered INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX IF NOT EXISTS usage_of ON usage (attempt_id);
 CREATE INDEX IF NOT EXISTS usage_owed ON usage (attempt_id) WHERE NOT delivered;
 CREATE TABLE IF NOT EXISTS refusals (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -73,12 +77,16 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 _SINCE_THEN = (
     ("attempts", "organisation", "TEXT NOT NULL DEFAULT ''"),
     ("attempts", "organisation_name", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "usage_due", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "metered_seconds", "INTEGER NOT NULL DEFAULT 0"),
+    ("attempts", "ended_at", "TEXT NOT NULL DEFAULT ''"),
     ("events", "refusal", "TEXT NOT NULL DEFAULT ''"),
 )
 """Columns an older version's file does not have yet."""
 _COLUMNS = (
     "attempt_id, job_id, organisation, organisation_name, expires_at, phase, ref, cancel,"
-    " cancel_sent, state, sequence, stdout_offset, stderr_offset, output_done, files_sent"
+    " cancel_sent, state, sequence, stdout_offset, stderr_offset, output_done, files_sent,"
+    " usage_due, metered_seconds, ended_at"
 )
 EVENTS_AT_ONCE = 200
 USAGE_AT_ONCE = 500
@@ -108,6 +116,12 @@ class AttemptRow:
     offsets: Mapping[str, int]
     output_done: bool
     files_sent: tuple[str, ...]
+    usage_due: str
+    """``late``: it ended, and its engine's accounting has not said what it used; ``final``: it was
+    metered, but accounting may come to another figure yet; empty: nothing more is asked.
+    """
+    metered_seconds: int
+    ended_at: datetime | None
 
 
 class Spool:
@@ -180,10 +194,19 @@ class Spool:
         row = found.fetchone()
         return None if row is None else _attempt(row)
 
+    def usage_due(self) -> list[AttemptRow]:
+        """Attempts that ended and whose engine's accounting is asked again."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended'"  # noqa: S608
+            " AND usage_due != '' ORDER BY rowid LIMIT 1000"
+        )
+        return [_attempt(row) for row in rows]
+
     def settled(self) -> list[AttemptRow]:
         """Attempts that have ended and of which nothing is owed any more."""
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended' AND output_done"  # noqa: S608
+            " AND usage_due = ''"
             " AND NOT EXISTS (SELECT 1 FROM events WHERE events.attempt_id = attempts.attempt_id)"
             " AND NOT EXISTS (SELECT 1 FROM usage WHERE usage.attempt_id = attempts.attempt_id"
             " AND NOT delivered)"
@@ -286,7 +309,12 @@ class Spool:
         started_at: datetime,
         ended_at: datetime,
     ) -> None:
-        """Add one signed record for each meter to the end of the chain."""
+        """Add one signed record for each meter to the end of the chain.
+
+        What this attempt was metered before is corrected: each record points at the one it
+        replaces, so that neither is counted beside the other.
+        """
+        replaced = self._newest(attempt_id)
         last = self._db.execute("SELECT sequence, hash FROM usage ORDER BY sequence DESC LIMIT 1")
         row = last.fetchone()
         sequence, previous = (0, FIRST_PREVIOUS_HASH) if row is None else tuple(row)
@@ -301,6 +329,8 @@ class Spool:
                 "ended_at": ended_at.isoformat(),
                 "sequence": sequence,
             }
+            if meter in replaced:
+                record[CORRECTS] = replaced[meter]
             link = record_hash(previous, record)
             record |= {
                 "previous_hash": previous,
@@ -312,6 +342,14 @@ class Spool:
                 (sequence, attempt_id, link, json.dumps(record)),
             )
             previous = link
+
+    def _newest(self, attempt_id: str) -> dict[str, str]:
+        """The newest record of an attempt by meter."""
+        rows = self._db.execute(
+            "SELECT record FROM usage WHERE attempt_id = ? ORDER BY sequence", (attempt_id,)
+        )
+        records = [json.loads(row["record"]) for row in rows]
+        return {record["meter"]: record["record_id"] for record in records}
 
     def owed_usage(self) -> list[dict[str, Any]]:
         rows = self._db.execute(
@@ -393,4 +431,7 @@ def _attempt(row: sqlite3.Row) -> AttemptRow:
         offsets={"stdout": row["stdout_offset"], "stderr": row["stderr_offset"]},
         output_done=bool(row["output_done"]),
         files_sent=tuple(json.loads(row["files_sent"])),
+        usage_due=row["usage_due"],
+        metered_seconds=row["metered_seconds"],
+        ended_at=datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None,
     )
