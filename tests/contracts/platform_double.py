@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID, uuid4
 
-from suanwang.agent.signing import verify_record, verify_request
+from suanwang.agent.signing import AgentKey, verify_record, verify_request
 from suanwang.core.jobspec import JobSpec
-from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
+from suanwang.core.signed import FIRST_PREVIOUS_HASH, answer_bytes, record_hash
 
 TOKEN = "a-token-that-works-once"
 ENDS = {"succeeded", "failed", "cancelled", "timeout", "out_of_memory", "lost", "refused"}
@@ -43,6 +43,7 @@ class Told:
     logs: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
     files: dict[str, bytes] = field(default_factory=dict)
     expires_in: timedelta = timedelta(seconds=120)
+    organisation: str = "00000000-0000-0000-0000-000000000001"
 
     @property
     def states(self) -> list[str]:
@@ -65,9 +66,20 @@ class PlatformDouble:
         self.agent_id = str(uuid4())
         self.nonces: set[str] = set()
         self.forged: list[str] = []
+        self.engine = "local"
         self.fault: Fault | None = None
         self.lose_answers_to: set[str] = set()
         self.ahead = timedelta(0)
+        self.key = AgentKey.generate()
+        """What it signs its answers with."""
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.revision = ""
+        self.signs = True
+        self.leases_at_once = 250
+        self.full_wanted = 0
+        self.drain = False
+        self.doors: list[dict[str, Any]] = []
+        self.energy: list[dict[str, Any]] = []
         self.told_the_time = 0
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -145,22 +157,45 @@ class PlatformDouble:
         if body["token"] != TOKEN or self.public_key not in ("", body["public_key"]):
             return 403, {"code": "enrolment_token_wrong", "detail": "no such token"}
         self.public_key = body["public_key"]
-        return 200, {"agent_id": self.agent_id, "cluster_id": "7"}
+        return 200, {
+            "agent_id": self.agent_id,
+            "cluster_id": "7",
+            "platform_key": self.key.public,
+        }
 
     def report(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.reports.append(body)
-        return 200, {"server_time": self.now().isoformat()}
+        full_wanted = body["after"] not in ("", self.revision)
+        if full_wanted:
+            self.full_wanted += 1
+        else:
+            kept = self.nodes if body["after"] else {}
+            self.nodes = kept | {node["name"]: node for node in body["nodes"]}
+            for name in body["gone"]:
+                del self.nodes[name]
+            self.revision = body["revision"]
+        now = self.now().isoformat()
+        return 200, {"server_time": now, "revision": self.revision, "full_wanted": full_wanted}
+
+    def take_energy(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        for reading in body["readings"]:
+            if reading not in self.energy:
+                self.energy.append(reading)
+        return 200, {"accepted": [{"start": r["start"]} for r in body["readings"]], "refused": []}
 
     def poll(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         deadline = time.monotonic() + body["wait_seconds"]
         with self.lock:
+            self.doors.append(body)
+            drain = self.drain
             while True:
                 leases, cancel = self._orders(set(body["running"]))
                 left = deadline - time.monotonic()
-                if leases or cancel or left <= 0 or self.away:
+                if leases or cancel or left <= 0 or self.away or self.drain != drain:
                     break
                 self.lock.wait(left)
-        return 200, {"leases": leases, "cancel": cancel, "server_time": self.now().isoformat()}
+        answer = {"leases": leases, "cancel": cancel, "drain": self.drain}
+        return 200, answer | {"server_time": self.now().isoformat()}
 
     def _orders(self, running: set[str]) -> tuple[list[dict[str, Any]], list[str]]:
         leases, cancel = [], []
@@ -169,6 +204,8 @@ class PlatformDouble:
                 continue
             if told.cancel or (told.void and attempt in running):
                 cancel.append(attempt)
+            elif len(leases) >= self.leases_at_once:
+                continue
             elif attempt not in running and not told.events and not told.void:
                 told.handed_out += 1
                 expires = self.now() + told.expires_in
@@ -177,6 +214,8 @@ class PlatformDouble:
                         "attempt_id": attempt,
                         "job_id": str(uuid4()),
                         "spec": told.spec,
+                        "organisation": told.organisation,
+                        "organisation_name": "虚构公司",
                         "expires_at": expires.isoformat(),
                         "node": "n1",
                     }
@@ -311,6 +350,16 @@ class _Handler(BaseHTTPRequestHandler):
                     return double.states(json.loads(body))
                 case "usage":
                     return double.take_usage(json.loads(body))
+                case "energy":
+                    return double.take_energy(json.loads(body))
+                case "self":
+                    return 200, {
+                        "centre": "here",
+                        "cluster": "main",
+                        "engine": double.engine,
+                        "drain": double.drain,
+                        "server_time": double.now().isoformat(),
+                    }
                 case "logs":
                     attempt, stream = rest.split("/")
                     offset = int(parse_qs(urlsplit(self.path).query)["offset"][0])
@@ -327,5 +376,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        double = self.platform
+        if double.signs:
+            said = answer_bytes(self.headers.get("Suanwang-Nonce", ""), status, body)
+            self.send_header("Suanwang-Signature", double.key.sign(said))
         self.end_headers()
         self.wfile.write(body)

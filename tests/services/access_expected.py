@@ -175,6 +175,9 @@ WRITES: dict[str, Ask] = {
     ),
     "POST /api/v1/clusters/{cluster_id}/agents": Ask("agents.enrol", "provider"),
     "POST /api/v1/agents/{agent_id}/revocation": Ask("agents.enrol", "provider"),
+    "POST /api/v1/agents/{agent_id}/drain": Ask(
+        "agents.enrol", "provider", body=lambda side: {"drain": True}
+    ),
     "POST /api/v1/jobs/estimate": Ask("prices.read", "self", lambda side: job()),
     "POST /api/v1/jobs/read-script": Ask(
         ANYBODY, body=lambda side: {"script": "#SBATCH -n 1\nhostname\n"}
@@ -262,6 +265,7 @@ WRITES: dict[str, Ask] = {
         AGENT, body=lambda side: {"token": "guess", "public_key": "A" * 43 + "=", "version": "1"}
     ),
     "POST /api/v1/agent/report": Ask(AGENT, body=lambda side: {"nodes": [], "engine": "local"}),
+    "POST /api/v1/agent/energy": Ask(AGENT, body=lambda side: {"readings": []}),
     "POST /api/v1/agent/poll": Ask(AGENT, body=lambda side: {}),
     "POST /api/v1/agent/states": Ask(AGENT, body=lambda side: {"events": []}),
     "POST /api/v1/agent/logs/{attempt_id}/{stream}": Ask(AGENT, body=lambda side: b"x"),

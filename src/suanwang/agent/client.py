@@ -20,7 +20,8 @@ from pydantic import BaseModel, ValidationError
 
 from suanwang import __version__
 from suanwang.agent import messages
-from suanwang.agent.signing import AgentKey
+from suanwang.agent.signing import AgentKey, verify_answer
+from suanwang.core.signed import NONCE_HEADER, SIGNATURE_HEADER
 
 BASE = "/api/v1/agent"
 _ANSWER_BYTES_MAX = 8 << 20
@@ -32,6 +33,11 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 class PlatformUnavailable(Exception):
     """No answer, no usable answer, or one that says to come back later."""
+
+    def __init__(self, said: str, code: str = "") -> None:
+        super().__init__(said)
+        self.code = code
+        """The platform's, if it gave one."""
 
 
 class PlatformRefused(Exception):
@@ -49,13 +55,14 @@ class PlatformRefused(Exception):
 class PlatformClient:
     """One connection pool; safe to use from several threads."""
 
-    def __init__(self, url: str, key: AgentKey, agent_id: str = "") -> None:
+    def __init__(self, url: str, key: AgentKey, agent_id: str = "", platform_key: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not the address of a platform")
         local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         self._key = key
         self._agent_id = agent_id
+        self._platform_key = platform_key
         self.skew_seconds = 0.0
         """How far the platform's clock is ahead of this machine's."""
         self._http = httpx.Client(
@@ -72,18 +79,34 @@ class PlatformClient:
     # -- the protocol ------------------------------------------------------------
 
     def enrol(self, token: str) -> messages.Enrolled:
+        """Become known, and pin the key the platform signs its answers with from now on.
+
+        Its first answer must be signed with that key already.
+        """
         asked = {"token": token, "public_key": self._key.public, "version": __version__}
-        return self._post("enrol", asked, messages.Enrolled)
+        nonce, status, answer, signature = self._ask("POST", "enrol", json.dumps(asked).encode())
+        self._judge(status, answer)
+        enrolled = self._read(answer, messages.Enrolled)
+        if enrolled.platform_key and not verify_answer(
+            enrolled.platform_key, signature, nonce, status, answer
+        ):
+            raise PlatformUnavailable("the answer is not signed with the key it names")
+        return enrolled
 
     def report(self, inventory: Mapping[str, Any]) -> messages.Reported:
         answer = self._post("report", inventory, messages.Reported)
         self._note_time(answer.server_time)
         return answer
 
-    def poll(
-        self, free: Mapping[str, int], running: Sequence[str], wait_seconds: int
-    ) -> messages.Orders:
-        asked = {"free": free, "running": list(running), "wait_seconds": wait_seconds}
+    def known(self) -> messages.Known:
+        """Who the platform says this agent is. Changes nothing."""
+        return self._read(self._send("GET", "self", b"", None), messages.Known)
+
+    def energy(self, readings: Sequence[Mapping[str, Any]]) -> messages.Taken:
+        return self._post("energy", {"readings": list(readings)}, messages.Taken)
+
+    def poll(self, door: Mapping[str, Any], wait_seconds: int) -> messages.Orders:
+        asked = {**door, "wait_seconds": wait_seconds}
         answer = self._post("poll", asked, messages.Orders, patience=wait_seconds)
         self._note_time(answer.server_time)
         return answer
@@ -137,6 +160,28 @@ class PlatformClient:
         patience: int = 0,
         answer_max: int = _ANSWER_BYTES_MAX,
     ) -> bytes:
+        nonce, status, answer, signature = self._ask(
+            method, path, body, content_type, patience=patience, answer_max=answer_max
+        )
+        if self._platform_key and not verify_answer(
+            self._platform_key, signature, nonce, status, answer
+        ):
+            # A proxy's error page, or somebody in between: no word of it counts.
+            raise PlatformUnavailable(f"an answer ({status}) the platform did not sign")
+        self._judge(status, answer)
+        return answer
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        content_type: str | None = "application/json",
+        *,
+        patience: int = 0,
+        answer_max: int = _ANSWER_BYTES_MAX,
+    ) -> tuple[str, int, bytes, str]:
+        """One signed request: its nonce, and the status, body and signature of the answer."""
         headers = {} if content_type is None else {"Content-Type": content_type}
         timeout = httpx.Timeout(30.0 + patience, connect=10.0)
         request = self._http.build_request(
@@ -154,9 +199,9 @@ class PlatformClient:
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise PlatformUnavailable(f"{type(error).__name__}: {error}") from None
-        self._judge(response.status_code, answer)
-        return answer
+            raise PlatformUnavailable(f"{type(error).__name__}: {error}") from error
+        nonce = request.headers[NONCE_HEADER]
+        return nonce, response.status_code, answer, response.headers.get(SIGNATURE_HEADER, "")
 
     def _note_time(self, there: datetime) -> None:
         """Live by the platform's clock: this machine's may be minutes off."""
@@ -175,7 +220,8 @@ class PlatformClient:
                 self._note_time(datetime.fromisoformat(str(problem.facts.get("server_time"))))
         # Not being let in says nothing about what was asked: a clock may be off, a key unknown.
         if status in (401, 403, 408, 425, 429) or status >= 500 or status < 400:
-            raise PlatformUnavailable(f"{status} {problem.code} {problem.detail}".strip())
+            said = f"{status} {problem.code} {problem.detail}".strip()
+            raise PlatformUnavailable(said, problem.code)
         detail = problem.detail or problem.title
         raise PlatformRefused(status, problem.code or "refused", detail, problem.facts)
 

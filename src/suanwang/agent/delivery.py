@@ -23,6 +23,8 @@ log = logging.getLogger("suanwang.agent")
 
 _PIECE_BYTES = 256 << 10
 _PIECES_A_ROUND = 8
+_ENDED_A_ROUND = 50
+_RUNNING_A_ROUND = 25
 _ENOUGH = -1
 """In place of an offset: the platform takes no more of this stream."""
 _GIVEN_UP = frozenset({"attempt_void", "attempt_unknown", "job_has_ended"})
@@ -45,17 +47,32 @@ class Delivery:
         self._engine = engine
         self._keeper = keeper
         self._now = now
+        self._last_seen = ""
 
     def round(self) -> bool:
         """Deliver some of what is owed; True if there is more to do at once."""
         more = self._states()
-        for row in self._spool.open_attempts():
-            if row.phase in ("submitted", "ended") and not row.output_done:
-                more |= self._output(row)
+        for row in self._turn():
+            more |= self._output(row)
         more |= self._states()
         more |= self._usage()
         self._close_settled()
         return more
+
+    def _turn(self) -> list[AttemptRow]:
+        """Whose output is looked at in this round: first what has ended, for its end waits for it;
+        of what runs some, in turn, so that thousands of jobs do not keep an engine busy.
+        """
+        rows = [row for row in self._spool.open_attempts() if not row.output_done]
+        ended = [row for row in rows if row.phase == "ended"][:_ENDED_A_ROUND]
+        running = sorted(
+            (row for row in rows if row.phase == "submitted"), key=lambda row: row.attempt_id
+        )
+        after = [row for row in running if row.attempt_id > self._last_seen]
+        looked_at = (after + running)[: min(_RUNNING_A_ROUND, len(running))]
+        if looked_at:
+            self._last_seen = looked_at[-1].attempt_id
+        return ended + looked_at
 
     # -- output ---------------------------------------------------------------------
 
@@ -183,17 +200,20 @@ class Delivery:
 
     def _close_settled(self) -> None:
         """Forget what the engine kept, once all of it is with the platform."""
-        for row in self._spool.open_attempts():
-            owes = self._spool.owes_events(row.attempt_id) or self._spool.owes_usage(row.attempt_id)
-            if row.phase != "ended" or not row.output_done or owes:
-                continue
-            if row.ref:
-                seen = self._engine.observe([row.ref]).get(row.ref)
-                if seen is not None and not seen.state.final:
-                    continue  # disowned and still dying
-                self._engine.forget([row.ref])
-            with self._spool.transaction():
-                self._spool.change(
-                    row.attempt_id, phase="closed", closed_at=self._now().isoformat()
-                )
-            self._keeper.drop(row.attempt_id)
+        settled = self._spool.settled()
+        if not settled:
+            return
+        refs = {row.ref: row for row in settled if row.ref}
+        try:
+            seen = self._engine.observe(list(refs)) if refs else {}
+            dying = {ref for ref, one in seen.items() if not one.state.final}  # disowned
+            if gone := [ref for ref in refs if ref not in dying]:
+                self._engine.forget(gone)
+        except EngineUnavailable as error:
+            log.warning("the engine does not answer: %s", error)
+            return
+        with self._spool.transaction():
+            for row in settled:
+                if row.ref not in dying or not row.ref:
+                    closed = self._now().isoformat()
+                    self._spool.change(row.attempt_id, phase="closed", closed_at=closed)

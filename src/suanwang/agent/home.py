@@ -20,6 +20,8 @@ class Identity(BaseModel):
     url: str
     agent_id: str
     cluster_id: str
+    platform_key: str = ""
+    """The platform's Ed25519 key, base64, pinned when it enrolled; empty: by an older version."""
 
 
 class NotEnrolled(Exception):
@@ -54,6 +56,26 @@ class Home:
         return self.root / "engine"
 
     @property
+    def engine_file(self) -> Path:
+        """Which engine, and what its owner says of it."""
+        return self.root / "engine.yaml"
+
+    @property
+    def site_file(self) -> Path:
+        """The centre's last word on what runs here."""
+        return self.root / "site.yaml"
+
+    @property
+    def energy_file(self) -> Path:
+        """Where the centre's meter readings are."""
+        return self.root / "energy.yaml"
+
+    @property
+    def drain_mark(self) -> Path:
+        """While it is there, no new work is taken."""
+        return self.root / "draining"
+
+    @property
     def inbound(self) -> Path:
         """Files in, on their way from the platform to the engine."""
         return self.root / "inbound"
@@ -78,6 +100,16 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         waiting.replace(self.root / "identity.json")
+
+    def write_new(self, path: Path, text: str) -> bool:
+        """Write a file of this home unless there is one; whether it was written."""
+        self._make()
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
+        return True
 
     def lock(self) -> int:
         """Be the one agent of this home while the process lives. Raises ``AlreadyRunning``."""

@@ -7,6 +7,7 @@ is one transaction. So the process may die anywhere and a new one goes on.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from suanwang.agent.gate import Gate
 from suanwang.agent.messages import Lease
 from suanwang.agent.signing import AgentKey
+from suanwang.agent.site_policy import SiteRefusal, Work
 from suanwang.agent.spool import AttemptRow, Spool
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.port import (
@@ -34,6 +37,9 @@ from suanwang.engines.port import (
 log = logging.getLogger("suanwang.agent")
 
 CANCEL_GRACE_SECONDS = 5
+_SUBMITTED_AT_ONCE = 64
+_ASKED_FOR = {"late": timedelta(days=7), "final": timedelta(hours=1)}
+"""How long after its end accounting is asked what a job used, or whether that still holds."""
 _LIVE_PHASES = ("leased", "submitted")
 
 
@@ -60,14 +66,15 @@ class Keeper:
         inbound: Path,
         fetch: FetchFile,
         now: Callable[[], datetime],
+        gate: Gate,
     ) -> None:
         self._engine = engine
         self._spool = spool
         self._key = key
+        self._gate = gate
         self._inbound = inbound
         self._fetch = fetch
         self._now = now
-        self._specs: dict[str, JobSpec] = {}
 
     # -- orders -------------------------------------------------------------------
 
@@ -84,7 +91,8 @@ class Keeper:
             with self._spool.transaction():
                 spec = _readable(lease.spec)
                 text = spec.model_dump_json() if spec is not None else ""
-                if not self._spool.take(attempt, str(lease.job_id), text, lease.expires_at):
+                whose = (lease.organisation, lease.organisation_name)
+                if not self._spool.take(attempt, str(lease.job_id), text, lease.expires_at, whose):
                     continue
                 if spec is None:
                     self._refuse(attempt, "spec_unreadable")
@@ -116,11 +124,8 @@ class Keeper:
 
     def round(self) -> None:
         """Start what waits, stop what should stop, and write down what has changed."""
-        attempts = self._spool.open_attempts()
         try:
-            for row in attempts:
-                if row.phase == "leased":
-                    self._try_to_start(row)
+            self._start([row for row in self._spool.open_attempts() if row.phase == "leased"])
             self.look()
         except EngineUnavailable as error:
             log.warning("the engine does not answer: %s", error)
@@ -131,45 +136,84 @@ class Keeper:
         self._stop([row for row in running if row.cancel and not row.cancel_sent])
         self._observe(running)
 
-    def _try_to_start(self, row: AttemptRow) -> None:
-        """A full disk keeps one job from starting; it must not keep others from being seen."""
-        try:
-            self._start(row)
-        except OSError as error:
-            log.error("%s cannot be started yet: %s", row.attempt_id, error)
+    def _start(self, rows: Sequence[AttemptRow]) -> None:
+        """Submit what may start; many at once, as engines take that better than one by one."""
+        ready: list[Submission] = []
+        for row in rows:
+            try:
+                one = self._ready(row)
+            except OSError as error:  # a full disk keeps one job from starting, not the others
+                log.error("%s cannot be started yet: %s", row.attempt_id, error)
+                continue
+            if one is not None:
+                ready.append(one)
+        for first in range(0, len(ready), _SUBMITTED_AT_ONCE):
+            chunk = ready[first : first + _SUBMITTED_AT_ONCE]
+            try:
+                self._submit(chunk)
+            except OSError:
+                for one in chunk:
+                    self._submit_alone(one)
 
-    def _start(self, row: AttemptRow) -> None:
+    def _submit_alone(self, one: Submission) -> None:
+        try:
+            self._submit([one])
+        except OSError as error:
+            log.error("%s cannot be started yet: %s", one.key, error)
+
+    def _submit(self, submissions: Sequence[Submission]) -> None:
+        answers = self._engine.submit(submissions)
+        with self._spool.transaction():
+            for answer in answers:
+                if isinstance(answer, Accepted):
+                    self._spool.change(answer.key, phase="submitted", ref=answer.ref)
+                elif answer.permanent:
+                    self._rejected(answer)
+        for answer in answers:
+            if isinstance(answer, Accepted):
+                shutil.rmtree(self._inbound / answer.key, ignore_errors=True)
+
+    def _ready(self, row: AttemptRow) -> Submission | None:
+        """What to submit for a lease; None if it was ended here, or must wait."""
         attempt = row.attempt_id
-        spec = self.spec(row)
         if row.cancel:
             # Perhaps the engine had it already when we died: then it is stopped, not denied.
             found = self._engine.find([attempt])
             if attempt not in found:
                 self._close_unstarted(attempt, "cancelled", "")
-                return
+                return None
             self._spool.change(attempt, phase="submitted", ref=found[attempt])
-            return
+            return None
         if self._now() >= row.expires_at and attempt not in self._engine.find([attempt]):
             self._close_unstarted(attempt, "refused", "lease_expired")
-            return
+            return None
+        spec = self._spec(row)
+        barred = self._gate.refuse(_work(row, spec), self._now())
+        # What the engine already has, from before we died, was let in then.
+        if barred is not None and attempt not in self._engine.find([attempt]):
+            self._bar(attempt, barred)
+            return None
         try:
-            inputs = self._files_in(attempt, spec)
+            return Submission(attempt, spec, self._files_in(attempt, spec))
         except FileInLater:
-            return
+            return None
         except FileInWrong as wrong:
             self._close_unstarted(attempt, "refused", str(wrong))
-            return
-        answer = self._engine.submit([Submission(attempt, spec, inputs)])[0]
-        if isinstance(answer, Accepted):
-            with self._spool.transaction():
-                self._spool.change(attempt, phase="submitted", ref=answer.ref)
-            shutil.rmtree(self._inbound / attempt, ignore_errors=True)
-        elif answer.permanent:
-            self._rejected(attempt, answer)
+            return None
 
-    def _rejected(self, attempt: str, answer: Rejected) -> None:
-        self._spool.refused(self._now(), answer.code, f"{attempt}: {answer.native}")
-        self._close_unstarted(attempt, "refused", f"{answer.code}: {answer.native}")
+    def _bar(self, attempt: str, barred: SiteRefusal) -> None:
+        """The centre has the last word: the platform is told why, and decides the job again."""
+        told: dict[str, Any] = {"code": barred.code, "facts": dict(barred.facts)}
+        told["policy"] = self._gate.site.version
+        if barred.until is not None:
+            told["until"] = barred.until.isoformat()
+        with self._spool.transaction():
+            self._spool.refused(self._now(), barred.code, attempt)
+            self._end_unstarted(attempt, "refused", barred.code, refusal=json.dumps(told))
+
+    def _rejected(self, answer: Rejected) -> None:
+        self._spool.refused(self._now(), answer.code, f"{answer.key}: {answer.native}")
+        self._end_unstarted(answer.key, "refused", f"{answer.code}: {answer.native}")
 
     def _files_in(self, attempt: str, spec: JobSpec) -> dict[str, Path]:
         folder = self._inbound / attempt
@@ -212,8 +256,12 @@ class Keeper:
         with self._spool.transaction():
             if one.started_at is not None and row.state != "running":
                 self._spool.say(row.attempt_id, "running", self._shifted(one.started_at))
+            due = ""
             if usage is not None and word != "lost":
                 self._meter(row, usage)
+                due = "final" if one.source == "accounting" else ""
+            elif word != "lost" and (one.started_at is not None or row.state == "running"):
+                due = "late"
             self._spool.say(
                 row.attempt_id,
                 word,
@@ -222,43 +270,41 @@ class Keeper:
                 reason=one.reason,
                 final=True,
             )
-            self._spool.change(row.attempt_id, phase="ended")
+            self._spool.change(
+                row.attempt_id, phase="ended", usage_due=due, ended_at=self._now().isoformat()
+            )
 
     def _meter(self, row: AttemptRow, usage: Usage) -> None:
-        spec = self.spec(row)
+        spec = self._spec(row)
         began = self._shifted(usage.started_at)
         elapsed = max(usage.elapsed_seconds, 1)
         # The period is never shorter than what is billed in it, whatever the wall clock did.
         shortest = timedelta(seconds=elapsed - 1, microseconds=1)
         ended = max(self._shifted(usage.ended_at), began + shortest)
         self._spool.meter(self._key, row.attempt_id, spec.quantities(elapsed), began, ended)
+        self._spool.change(row.attempt_id, metered_seconds=elapsed)
 
-    def drop(self, attempt: str) -> None:
-        """An attempt is closed: keep nothing of it in memory."""
-        self._specs.pop(attempt, None)
+    def reconcile(self) -> None:
+        """Ask accounting again about what has ended: what was not there yet is metered now, what
+        came to another figure since is corrected. Raises ``EngineUnavailable``.
+        """
+        rows = self._spool.usage_due()
+        found = self._engine.usage([row.ref for row in rows]) if rows else {}
+        for row in rows:
+            usage = found.get(row.ref)
+            with self._spool.transaction():
+                if usage is not None and max(usage.elapsed_seconds, 1) != row.metered_seconds:
+                    self._meter(row, usage)
+                    self._spool.change(row.attempt_id, usage_due="final")
+                elif self._now() >= (row.ended_at or self._now()) + _ASKED_FOR[row.usage_due]:
+                    if row.usage_due == "late":
+                        self._spool.refused(self._now(), "usage_never_came", row.attempt_id)
+                    self._spool.change(row.attempt_id, usage_due="")
 
     # -- small things ---------------------------------------------------------------
 
-    def spec(self, row: AttemptRow) -> JobSpec:
-        if row.attempt_id not in self._specs:
-            self._specs[row.attempt_id] = JobSpec.model_validate_json(row.spec)
-        return self._specs[row.attempt_id]
-
-    def free(self) -> dict[str, int]:
-        """What the machines have beyond what is leased."""
-        nodes = self._engine.inventory()
-        free = {
-            "cores": sum(node.cores for node in nodes),
-            "memory_mib": sum(node.memory_mib for node in nodes),
-            "accelerators": sum(one.count for node in nodes for one in node.accelerators),
-        }
-        for row in self._spool.open_attempts():
-            if row.phase in _LIVE_PHASES and row.spec:
-                spec = self.spec(row)
-                free["cores"] -= spec.cores
-                free["memory_mib"] -= spec.memory_mib
-                free["accelerators"] -= spec.accelerators
-        return {name: max(amount, 0) for name, amount in free.items()}
+    def _spec(self, row: AttemptRow) -> JobSpec:
+        return JobSpec.model_validate_json(self._spool.spec(row.attempt_id))
 
     def stop_all(self, reason: str) -> list[str]:
         """Ask the engine to end everything because we go; the refs that were asked."""
@@ -276,7 +322,7 @@ class Keeper:
             self._engine.cancel([row.ref], 0)
         with self._spool.transaction():
             self._spool.change(
-                attempt, phase="ended" if row.ref else "closed", output_done=1,
+                attempt, phase="ended" if row.ref else "closed", output_done=1, usage_due="",
                 closed_at=self._now().isoformat(),
             )  # fmt: skip
 
@@ -293,9 +339,22 @@ class Keeper:
         with self._spool.transaction():
             self._end_unstarted(attempt, state, reason)
 
-    def _end_unstarted(self, attempt: str, state: str, reason: str) -> None:
-        self._spool.say(attempt, state, self._now(), reason=reason, final=True)
+    def _end_unstarted(self, attempt: str, state: str, reason: str, *, refusal: str = "") -> None:
+        self._spool.say(attempt, state, self._now(), reason=reason, refusal=refusal, final=True)
         self._spool.change(attempt, phase="ended", output_done=1)
+
+
+def _work(row: AttemptRow, spec: JobSpec) -> Work:
+    return Work(
+        organisation=row.organisation,
+        organisation_name=row.organisation_name,
+        image=getattr(spec, "image", None) or "",
+        cores=spec.cores,
+        memory_mib=spec.memory_mib,
+        accelerators=spec.accelerators,
+        nodes=spec.nodes,
+        walltime_seconds=spec.walltime_seconds,
+    )
 
 
 def _readable(raw: Mapping[str, Any]) -> JobSpec | None:

@@ -19,10 +19,26 @@ class Enrolled(_Answer):
 
     agent_id: UUID
     cluster_id: str | int
+    platform_key: Annotated[str, Field(max_length=100)] = ""
+    """The key the platform signs its answers with; empty: an older one that does not."""
+
+
+class Known(_Answer):
+    """What the platform knows of this agent."""
+
+    centre: str
+    cluster: str
+    engine: str
+    drain: bool = False
+    server_time: AwareDatetime
 
 
 class Reported(_Answer):
+    """``revision`` is what the platform has of the nodes now; empty: it knows of none."""
+
     server_time: AwareDatetime
+    revision: Annotated[str, Field(max_length=64)] = ""
+    full_wanted: bool = False
 
 
 class Lease(_Answer):
@@ -32,6 +48,8 @@ class Lease(_Answer):
     job_id: UUID
     spec: dict[str, Any]
     expires_at: AwareDatetime
+    organisation: Annotated[str, Field(max_length=100)] = ""
+    organisation_name: Annotated[str, Field(max_length=300)] = ""
 
 
 class GiveWay(_Answer):
@@ -47,6 +65,8 @@ class Orders(_Answer):
     leases: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = []
     cancel: Annotated[list[UUID], Field(max_length=10_000)] = []
     give_way: Annotated[list[GiveWay], Field(max_length=10_000)] = []
+    drain: bool = False
+    """Whether the platform wants this agent to take no new work."""
     server_time: AwareDatetime
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -11,23 +12,32 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from suanwang import __version__
+from suanwang.agent import energy
 from suanwang.agent.client import PlatformClient, PlatformRefused, PlatformUnavailable
 from suanwang.agent.delivery import Delivery
+from suanwang.agent.gate import Gate
 from suanwang.agent.home import Home
+from suanwang.agent.inventory import Inventory
 from suanwang.agent.keeper import FileInLater, FileInWrong, Keeper
 from suanwang.agent.messages import Orders
 from suanwang.agent.spool import Spool
-from suanwang.engines.port import Ability, Engine, EngineUnavailable
+from suanwang.agent.yaml_file import FileWrong
+from suanwang.engines.port import Engine, EngineUnavailable
 
 log = logging.getLogger("suanwang.agent")
 
 _ROUND_SECONDS = 0.5
+_ENGINE_PAUSE_SECONDS = 1.0
+_RECONCILE_SECONDS = 15
+_LOOK_SECONDS = 30
+"""How often the engine is asked what it has; only what changed is reported."""
 _REPORT_SECONDS = 300
+"""How often the platform is told, even if nothing changed."""
 _WAIT_SECONDS = 20
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 8
@@ -57,10 +67,14 @@ class Backoff:
 
 @dataclass
 class Door:
-    """What the waiting thread is told and what it brings."""
+    """What the waiting thread tells the platform."""
 
     free: dict[str, int]
     running: Sequence[str]
+    closed: str = ""
+    """Why no new work is taken, as a code; empty: it is."""
+    site_policy: str = ""
+    backlog: dict[str, int] = field(default_factory=dict)
 
 
 class Agent:
@@ -70,17 +84,26 @@ class Agent:
         self,
         home: Home,
         engine: Engine,
+        lock: int,
         *,
         stop_jobs: bool = False,
         tied_to: int | None = None,
         wait_seconds: int = _WAIT_SECONDS,
     ) -> None:
         identity = home.identity()
-        self._lock = home.lock()
+        self._home = home
+        self._lock = lock
         self._engine = engine
-        self._client = PlatformClient(identity.url, home.key(), identity.agent_id)
+        self._client = PlatformClient(
+            identity.url, home.key(), identity.agent_id, identity.platform_key
+        )
         self._spool = Spool(home.spool)
-        self._keeper = Keeper(engine, self._spool, home.key(), home.inbound, self._fetch, self._now)
+        self._drain_ordered = self._spool.noted("drain_ordered") == "yes"
+        self._gate = Gate(home.site_file, home.drain_mark, lambda: self._drain_ordered)
+        self._keeper = Keeper(
+            engine, self._spool, home.key(), home.inbound, self._fetch, self._now, self._gate
+        )
+        self._inventory = Inventory(engine)
         self._delivery = Delivery(self._client, self._spool, engine, self._keeper, self._now)
         self._stop_jobs = stop_jobs
         self._tied = _watch(tied_to)
@@ -92,7 +115,8 @@ class Agent:
         """The platform has answered something: knock at its door again without waiting."""
         self._stopping = threading.Event()
         self._door = Door({}, [])
-        self._report_at = self._deliver_at = 0.0
+        self._reconcile_at = 0.0
+        self._engine_at = self._look_at = self._report_at = self._deliver_at = 0.0
         self._report_backoff, self._deliver_backoff = Backoff(), Backoff()
         self._trouble = Backoff(most_seconds=10.0)
 
@@ -105,8 +129,7 @@ class Agent:
     def run(self) -> None:
         """Work until stopped. Whatever was not delivered is delivered by the next run."""
         self._spool.forget_closed(self._now() - _REMEMBERED)
-        self._spool.note("isolation", self._engine.capabilities().isolation)
-        log.info("agent %s at %s", __version__, self._engine.capabilities().isolation)
+        log.info("agent %s", __version__)
         self._show_door()
         waiting = threading.Thread(target=self._wait_at_the_door, name="poll", daemon=True)
         waiting.start()
@@ -122,9 +145,10 @@ class Agent:
         more = False
         try:
             self._obey()
-            self._keeper.round()
+            if time.monotonic() >= self._engine_at:
+                self._work_the_engine()
             self._show_door()
-            if time.monotonic() >= self._report_at:
+            if time.monotonic() >= min(self._look_at, self._report_at):
                 self._report()
             if time.monotonic() >= self._deliver_at:
                 more = self._deliver()
@@ -139,6 +163,17 @@ class Agent:
             self._wake.wait(_ROUND_SECONDS)
             self._wake.clear()
 
+    def _work_the_engine(self) -> None:
+        """One round with the engine; a slow one is asked less often, within a second or so."""
+        began = time.monotonic()
+        self._keeper.round()
+        if began >= self._reconcile_at:
+            self._reconcile_at = _soon(_RECONCILE_SECONDS)
+            with contextlib.suppress(EngineUnavailable):
+                self._keeper.reconcile()
+        ended = time.monotonic()
+        self._engine_at = ended + min(ended - began, _ENGINE_PAUSE_SECONDS)
+
     def _obey(self) -> None:
         while True:
             try:
@@ -146,6 +181,7 @@ class Agent:
             except queue.Empty:
                 return
             try:
+                self._drain(ordered=orders.drain)
                 self._keeper.take_cancels([str(one) for one in orders.cancel])
                 self._keeper.take_give_ways(
                     {str(one.attempt_id): one.grace_seconds for one in orders.give_way}
@@ -156,40 +192,72 @@ class Agent:
                 self._taken.set()
 
     def _show_door(self) -> None:
-        running = [row.attempt_id for row in self._spool.open_attempts()]
-        self._door = Door(self._keeper.free(), running)
+        self._door = Door(
+            self._spool.free(self._inventory.nodes),
+            self._spool.open_ids(),
+            self._gate.closed(),
+            self._gate.site.version,
+            self._spool.backlog(),
+        )
+        if self._gate.site.wrong != self._spool.noted("site_policy_wrong"):
+            self._spool.note("site_policy_wrong", self._gate.site.wrong)
+
+    def _drain(self, *, ordered: bool) -> None:
+        """The platform wants no new work taken here, or takes that back."""
+        if ordered != self._drain_ordered:
+            self._spool.note("drain_ordered", "yes" if ordered else "no")
+            self._drain_ordered = ordered
+            log.warning("the platform orders: %s", "no new work" if ordered else "work again")
 
     def _report(self) -> None:
-        facts = self._engine.capabilities()
-        nodes = [
-            {
-                "name": node.name,
-                "cores": node.cores,
-                "memory_mib": node.memory_mib,
-                "accelerators": [
-                    {"model": one.model, "count": one.count} for one in node.accelerators
-                ],
-            }
-            for node in self._engine.inventory()
-        ]
+        """Look at the engine, and tell the platform what changed, or at least that we live."""
+        due, self._look_at = time.monotonic() >= self._report_at, _soon(_LOOK_SECONDS)
         try:
-            self._client.report(
-                {
-                    "nodes": nodes,
-                    "engine": facts.engine,
-                    "version": __version__,
-                    "isolation": facts.isolation,
-                    "gangs": Ability.GANGS in facts.abilities,
-                }
-            )
-        except (PlatformUnavailable, PlatformRefused) as error:
+            self._inventory.look()
+        except EngineUnavailable as error:
             self._report_at = time.monotonic() + self._report_backoff.failed()
+            self._spool.note("engine_wrong", str(error)[:300])
+            log.warning("the engine does not say what it has: %s", error)
+            return
+        self._spool.note("engine_wrong", "")
+        self._spool.note("engine_looked_at", self._now().isoformat())
+        if not due and not self._inventory.changed:
+            return
+        report = self._inventory.report() | {"version": __version__}
+        try:
+            answer = self._client.report(report)
+        except (PlatformUnavailable, PlatformRefused) as error:
+            self._look_at = self._report_at = time.monotonic() + self._report_backoff.failed()
             log.warning("the report did not arrive: %s", error)
             return
         if self._report_backoff.worked():
             self._knock.set()
-        self._report_at = time.monotonic() + _REPORT_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311
+        self._hand_in_energy()
+        settled = self._inventory.acknowledged(
+            report, answer.revision, full_wanted=answer.full_wanted
+        )
+        self._report_at = _soon(_REPORT_SECONDS) if settled else 0.0
+        self._spool.note("isolation", report["isolation"])
         self._spool.note("last_report", self._now().isoformat())
+
+    def _hand_in_energy(self) -> None:
+        """The next finished readings of the centre's meters, each until it is taken or refused."""
+        after = self._spool.noted("energy_until")
+        try:
+            since = datetime.fromisoformat(after) if after else None
+            owed = energy.owed(self._home.energy_file, self._home.root, since, self._now())
+            if not owed:
+                return
+            answer = self._client.energy([one.as_json() for one in owed])
+        except FileWrong as error:
+            log.error("the meters' readings cannot be read: %s", error)
+            return
+        except (PlatformUnavailable, PlatformRefused) as error:
+            log.warning("the meters' readings did not arrive: %s", error)
+            return
+        for refusal in answer.refused:
+            self._spool.refused(self._now(), refusal.code, f"energy {refusal.facts}")
+        self._spool.note("energy_until", owed[-1].end.isoformat())
 
     def _deliver(self) -> bool:
         try:
@@ -210,7 +278,7 @@ class Agent:
         while not self._stopping.is_set():
             door, began = self._door, time.monotonic()
             try:
-                orders = self._client.poll(door.free, door.running, self._wait_seconds)
+                orders = self._client.poll(asdict(door), self._wait_seconds)
             except (PlatformUnavailable, PlatformRefused) as error:
                 wait = backoff.failed()
                 log.warning("the platform does not answer, again in %.1f s: %s", wait, error)
@@ -224,7 +292,8 @@ class Agent:
             if backoff.worked():
                 self._report_at = self._deliver_at = 0.0
                 log.info("the platform answers again")
-            if orders.leases or orders.cancel or orders.give_way:
+            drain = orders.drain != self._drain_ordered
+            if orders.leases or orders.cancel or orders.give_way or drain:
                 self._taken.clear()
                 self._orders.put(orders)
                 self._wake.set()
@@ -266,6 +335,11 @@ class Agent:
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._client.skew_seconds)
+
+
+def _soon(seconds: float) -> float:
+    """A moment of the monotonic clock about so far off; agents never agree on it."""
+    return time.monotonic() + seconds * random.uniform(0.9, 1.0)  # noqa: S311 - jitter
 
 
 def _watch(pid: int | None) -> int | None:

@@ -23,6 +23,7 @@ from suanwang.core.signed import (
     NONCE_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
+    answer_bytes,
     request_bytes,
 )
 
@@ -112,6 +113,11 @@ def verify_request(
             body,
         ),
     )
+
+
+def verify_answer(public_key: str, signature: str, nonce: str, status: int, body: bytes) -> bool:
+    """Whether an answer to the request with this nonce is signed by the platform's key."""
+    return verify(public_key, signature, answer_bytes(nonce, status, body))
 
 
 def verify_record(public_key: str, hash_hex: str, signature: str) -> bool:

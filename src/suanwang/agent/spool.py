@@ -18,13 +18,16 @@ from typing import Any
 from uuid import uuid4
 
 from suanwang.agent.signing import AgentKey
-from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
+from suanwang.core.signed import CORRECTS, FIRST_PREVIOUS_HASH, record_hash
+from suanwang.engines.port import NodeFacts
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (
     attempt_id TEXT PRIMARY KEY,
     job_id TEXT NOT NULL,
     spec TEXT NOT NULL,
+    organisation TEXT NOT NULL DEFAULT '',
+    organisation_name TEXT NOT NULL DEFAULT '',
     expires_at TEXT NOT NULL,
     phase TEXT NOT NULL,
     ref TEXT NOT NULL DEFAULT '',
@@ -36,6 +39,9 @@ CREATE TABLE IF NOT EXISTS attempts (
     stderr_offset INTEGER NOT NULL DEFAULT 0,
     output_done INTEGER NOT NULL DEFAULT 0,
     files_sent TEXT NOT NULL DEFAULT '[]',
+    usage_due TEXT NOT NULL DEFAULT '',
+    metered_seconds INTEGER NOT NULL DEFAULT 0,
+    ended_at TEXT NOT NULL DEFAULT '',
     closed_at TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS open_attempts ON attempts (phase) WHERE phase != 'closed';
@@ -47,6 +53,7 @@ CREATE TABLE IF NOT EXISTS events (
     at TEXT NOT NULL,
     exit_code INTEGER,
     reason TEXT NOT NULL,
+    refusal TEXT NOT NULL DEFAULT '',
     final INTEGER NOT NULL,
     UNIQUE (attempt_id, sequence)
 );
@@ -57,6 +64,8 @@ CREATE TABLE IF NOT EXISTS usage (
     record TEXT NOT NULL,
     delivered INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX IF NOT EXISTS usage_of ON usage (attempt_id);
+CREATE INDEX IF NOT EXISTS usage_owed ON usage (attempt_id) WHERE NOT delivered;
 CREATE TABLE IF NOT EXISTS refusals (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
@@ -65,7 +74,22 @@ CREATE TABLE IF NOT EXISTS refusals (
 );
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_BATCH = 200
+_SINCE_THEN = (
+    ("attempts", "organisation", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "organisation_name", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "usage_due", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "metered_seconds", "INTEGER NOT NULL DEFAULT 0"),
+    ("attempts", "ended_at", "TEXT NOT NULL DEFAULT ''"),
+    ("events", "refusal", "TEXT NOT NULL DEFAULT ''"),
+)
+"""Columns an older version's file does not have yet."""
+_COLUMNS = (
+    "attempt_id, job_id, organisation, organisation_name, expires_at, phase, ref, cancel,"
+    " cancel_sent, state, sequence, stdout_offset, stderr_offset, output_done, files_sent,"
+    " usage_due, metered_seconds, ended_at"
+)
+EVENTS_AT_ONCE = 200
+USAGE_AT_ONCE = 500
 _USAGE_KEPT = 5000
 """Delivered records kept, should the platform be restored to an earlier state and ask again."""
 
@@ -79,7 +103,8 @@ class AttemptRow:
 
     attempt_id: str
     job_id: str
-    spec: str
+    organisation: str
+    organisation_name: str
     expires_at: datetime
     phase: str
     ref: str
@@ -91,6 +116,12 @@ class AttemptRow:
     offsets: Mapping[str, int]
     output_done: bool
     files_sent: tuple[str, ...]
+    usage_due: str
+    """``late``: it ended, and its engine's accounting has not said what it used; ``final``: it was
+    metered, but accounting may come to another figure yet; empty: nothing more is asked.
+    """
+    metered_seconds: int
+    ended_at: datetime | None
 
 
 class Spool:
@@ -104,6 +135,10 @@ class Spool:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+        for table, column, kind in _SINCE_THEN:
+            known = self._db.execute(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608
+            if column not in {row["name"] for row in known}:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     def close(self) -> None:
         self._db.close()
@@ -122,23 +157,81 @@ class Spool:
 
     # -- attempts ------------------------------------------------------------
 
-    def take(self, attempt_id: str, job_id: str, spec: str, expires_at: datetime) -> bool:
-        """Remember a lease; False if it was known."""
+    def take(
+        self,
+        attempt_id: str,
+        job_id: str,
+        spec: str,
+        expires_at: datetime,
+        organisation: tuple[str, str] = ("", ""),
+    ) -> bool:
+        """Remember a lease, and whose it is (id and name); False if it was known."""
         cursor = self._db.execute(
-            "INSERT OR IGNORE INTO attempts (attempt_id, job_id, spec, expires_at, phase)"
-            " VALUES (?, ?, ?, ?, 'leased')",
-            (attempt_id, job_id, spec, expires_at.isoformat()),
+            "INSERT OR IGNORE INTO attempts (attempt_id, job_id, spec, expires_at, phase,"
+            " organisation, organisation_name) VALUES (?, ?, ?, ?, 'leased', ?, ?)",
+            (attempt_id, job_id, spec, expires_at.isoformat(), *organisation),
         )
         return cursor.rowcount > 0
 
     def open_attempts(self) -> list[AttemptRow]:
-        rows = self._db.execute("SELECT * FROM attempts WHERE phase != 'closed' ORDER BY rowid")
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase != 'closed' ORDER BY rowid"  # noqa: S608
+        )
         return [_attempt(row) for row in rows]
 
+    def open_ids(self) -> list[str]:
+        """The attempts the platform is told of: all that are not closed."""
+        rows = self._db.execute(
+            "SELECT attempt_id FROM attempts WHERE phase != 'closed' ORDER BY rowid"
+        )
+        return [row["attempt_id"] for row in rows]
+
     def attempt(self, attempt_id: str) -> AttemptRow | None:
-        found = self._db.execute("SELECT * FROM attempts WHERE attempt_id = ?", (attempt_id,))
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE attempt_id = ?",  # noqa: S608
+            (attempt_id,),
+        )
         row = found.fetchone()
         return None if row is None else _attempt(row)
+
+    def usage_due(self) -> list[AttemptRow]:
+        """Attempts that ended and whose engine's accounting is asked again."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended'"  # noqa: S608
+            " AND usage_due != '' ORDER BY rowid LIMIT 1000"
+        )
+        return [_attempt(row) for row in rows]
+
+    def settled(self) -> list[AttemptRow]:
+        """Attempts that have ended and of which nothing is owed any more."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended' AND output_done"  # noqa: S608
+            " AND usage_due = ''"
+            " AND NOT EXISTS (SELECT 1 FROM events WHERE events.attempt_id = attempts.attempt_id)"
+            " AND NOT EXISTS (SELECT 1 FROM usage WHERE usage.attempt_id = attempts.attempt_id"
+            " AND NOT delivered)"
+        )
+        return [_attempt(row) for row in rows]
+
+    def spec(self, attempt_id: str) -> str:
+        """The specification as JSON. Thousands are open at a time: it is read when needed."""
+        found = self._db.execute("SELECT spec FROM attempts WHERE attempt_id = ?", (attempt_id,))
+        return str(found.fetchone()["spec"])
+
+    def free(self, nodes: Iterable[NodeFacts]) -> dict[str, int]:
+        """What the nodes have beyond what is leased here."""
+        leased = self._db.execute(
+            "SELECT coalesce(sum(json_extract(spec, '$.cores')), 0) AS cores,"
+            " coalesce(sum(json_extract(spec, '$.memory_mib')), 0) AS memory_mib,"
+            " coalesce(sum(json_extract(spec, '$.accelerators')), 0) AS accelerators"
+            " FROM attempts WHERE phase IN ('leased', 'submitted') AND spec != ''"
+        ).fetchone()
+        whole = {"cores": 0, "memory_mib": 0, "accelerators": 0}
+        for node in nodes:
+            whole["cores"] += node.cores
+            whole["memory_mib"] += node.memory_mib
+            whole["accelerators"] += sum(one.count for one in node.accelerators)
+        return {name: max(amount - int(leased[name]), 0) for name, amount in whole.items()}
 
     def change(self, attempt_id: str, **columns: object) -> None:
         """Set columns of an attempt; their names are this program's own."""
@@ -163,17 +256,21 @@ class Spool:
         *,
         exit_code: int | None = None,
         reason: str = "",
+        refusal: str = "",
         final: bool = False,
     ) -> None:
-        """Owe the platform one more state event, the next of its attempt."""
+        """Owe the platform one more state event, the next of its attempt. ``refusal``: what the
+        site's policy had against it, as JSON.
+        """
         self._db.execute(
             "UPDATE attempts SET sequence = sequence + 1, state = ? WHERE attempt_id = ?",
             (state, attempt_id),
         )
         self._db.execute(
-            "INSERT INTO events (attempt_id, sequence, state, at, exit_code, reason, final)"
-            " SELECT attempt_id, sequence, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
-            (state, at.isoformat(), exit_code, reason[:500], final, attempt_id),
+            "INSERT INTO events"
+            " (attempt_id, sequence, state, at, exit_code, reason, refusal, final)"
+            " SELECT attempt_id, sequence, ?, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
+            (state, at.isoformat(), exit_code, reason[:500], refusal, final, attempt_id),
         )
 
     def owed_events(self) -> list[dict[str, Any]]:
@@ -181,7 +278,7 @@ class Spool:
         rows = self._db.execute(
             "SELECT events.*, attempts.output_done FROM events JOIN attempts USING (attempt_id)"
             " WHERE NOT events.final OR attempts.output_done ORDER BY events.id LIMIT ?",
-            (_BATCH,),
+            (EVENTS_AT_ONCE,),
         )
         return [
             {
@@ -191,6 +288,7 @@ class Spool:
                 "at": row["at"],
                 "exit_code": row["exit_code"],
                 "reason": row["reason"],
+                **({"refusal": json.loads(row["refusal"])} if row["refusal"] else {}),
             }
             for row in rows
         ]
@@ -200,10 +298,6 @@ class Spool:
             "DELETE FROM events WHERE attempt_id = ? AND sequence = ?",
             [(event["attempt_id"], event["sequence"]) for event in events],
         )
-
-    def owes_events(self, attempt_id: str) -> bool:
-        found = self._db.execute("SELECT 1 FROM events WHERE attempt_id = ? LIMIT 1", (attempt_id,))
-        return found.fetchone() is not None
 
     # -- usage ------------------------------------------------------------
 
@@ -215,7 +309,12 @@ class Spool:
         started_at: datetime,
         ended_at: datetime,
     ) -> None:
-        """Add one signed record for each meter to the end of the chain."""
+        """Add one signed record for each meter to the end of the chain.
+
+        What this attempt was metered before is corrected: each record points at the one it
+        replaces, so that neither is counted beside the other.
+        """
+        replaced = self._newest(attempt_id)
         last = self._db.execute("SELECT sequence, hash FROM usage ORDER BY sequence DESC LIMIT 1")
         row = last.fetchone()
         sequence, previous = (0, FIRST_PREVIOUS_HASH) if row is None else tuple(row)
@@ -230,6 +329,8 @@ class Spool:
                 "ended_at": ended_at.isoformat(),
                 "sequence": sequence,
             }
+            if meter in replaced:
+                record[CORRECTS] = replaced[meter]
             link = record_hash(previous, record)
             record |= {
                 "previous_hash": previous,
@@ -242,15 +343,26 @@ class Spool:
             )
             previous = link
 
+    def _newest(self, attempt_id: str) -> dict[str, str]:
+        """The newest record of an attempt by meter."""
+        rows = self._db.execute(
+            "SELECT record FROM usage WHERE attempt_id = ? ORDER BY sequence", (attempt_id,)
+        )
+        records = [json.loads(row["record"]) for row in rows]
+        return {record["meter"]: record["record_id"] for record in records}
+
     def owed_usage(self) -> list[dict[str, Any]]:
         rows = self._db.execute(
-            "SELECT record FROM usage WHERE NOT delivered ORDER BY sequence LIMIT ?", (_BATCH,)
+            "SELECT record FROM usage WHERE NOT delivered ORDER BY sequence LIMIT ?",
+            (USAGE_AT_ONCE,),
         )
         return [json.loads(row["record"]) for row in rows]
 
     def usage_settled(self, up_to: int) -> None:
         """All records up to this one are with the platform."""
-        self._db.execute("UPDATE usage SET delivered = 1 WHERE sequence <= ?", (up_to,))
+        self._db.execute(
+            "UPDATE usage SET delivered = 1 WHERE sequence <= ? AND NOT delivered", (up_to,)
+        )
         self._db.execute(
             "DELETE FROM usage WHERE delivered AND sequence <= ?", (up_to - _USAGE_KEPT,)
         )
@@ -259,12 +371,6 @@ class Spool:
         """Owe the records from this one on again; False if they are no longer kept."""
         self._db.execute("UPDATE usage SET delivered = 0 WHERE sequence >= ?", (sequence,))
         found = self._db.execute("SELECT 1 FROM usage WHERE sequence = ?", (sequence,))
-        return found.fetchone() is not None
-
-    def owes_usage(self, attempt_id: str) -> bool:
-        found = self._db.execute(
-            "SELECT 1 FROM usage WHERE attempt_id = ? AND NOT delivered LIMIT 1", (attempt_id,)
-        )
         return found.fetchone() is not None
 
     # -- notes ------------------------------------------------------------
@@ -280,18 +386,30 @@ class Spool:
     def note(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
 
+    def noted(self, name: str) -> str:
+        """What was noted under a name; empty if nothing."""
+        row = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row["value"])
+
+    def backlog(self) -> dict[str, int]:
+        """How much is owed to the platform."""
+        return {
+            "states": self._count("SELECT count(*) FROM events"),
+            "usage": self._count("SELECT count(*) FROM usage WHERE NOT delivered"),
+        }
+
+    def _count(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
+
     def summary(self) -> dict[str, Any]:
         """Counts and notes for ``suanwang agent status``."""
-
-        def count(query: str) -> int:
-            return int(self._db.execute(query).fetchone()[0])
-
+        owed = self.backlog()
         refusals = self._db.execute("SELECT * FROM refusals ORDER BY id DESC LIMIT 5")
         return {
-            "open_attempts": count("SELECT count(*) FROM attempts WHERE phase != 'closed'"),
-            "events_owed": count("SELECT count(*) FROM events"),
-            "usage_owed": count("SELECT count(*) FROM usage WHERE NOT delivered"),
-            "usage_records": count("SELECT coalesce(max(sequence), 0) FROM usage"),
+            "open_attempts": self._count("SELECT count(*) FROM attempts WHERE phase != 'closed'"),
+            "events_owed": owed["states"],
+            "usage_owed": owed["usage"],
+            "usage_records": self._count("SELECT coalesce(max(sequence), 0) FROM usage"),
             "refusals": [dict(row) for row in refusals],
             **{row["name"]: row["value"] for row in self._db.execute("SELECT * FROM notes")},
         }
@@ -301,7 +419,8 @@ def _attempt(row: sqlite3.Row) -> AttemptRow:
     return AttemptRow(
         attempt_id=row["attempt_id"],
         job_id=row["job_id"],
-        spec=row["spec"],
+        organisation=row["organisation"],
+        organisation_name=row["organisation_name"],
         expires_at=datetime.fromisoformat(row["expires_at"]),
         phase=row["phase"],
         ref=row["ref"],
@@ -312,4 +431,7 @@ def _attempt(row: sqlite3.Row) -> AttemptRow:
         offsets={"stdout": row["stdout_offset"], "stderr": row["stderr_offset"]},
         output_done=bool(row["output_done"]),
         files_sent=tuple(json.loads(row["files_sent"])),
+        usage_due=row["usage_due"],
+        metered_seconds=row["metered_seconds"],
+        ended_at=datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None,
     )

@@ -114,19 +114,24 @@ def _offer(
 
 
 def _state(agents: set[str], clusters: Sequence[Cluster]) -> str:
-    if "online" in agents:
-        return "online"
+    if known := [state for state in ("online", "draining", "shut") if state in agents]:
+        return known[0]
     imagined = bool(clusters) and all(one.engine == Cluster.Engine.MEMORY for one in clusters)
     return "demo" if imagined else "silent"
 
 
 def agent_state(agent: SiteAgent, at: datetime) -> str:
-    """``online`` while it was heard from within five minutes."""
+    """``online`` while it was heard from within five minutes and takes work; ``draining``, or
+    ``shut`` by a policy it cannot read.
+    """
     if agent.revoked_at is not None:
         return "revoked"
     if agent.enrolled_at is None:
         return "waiting"
     if agent.cluster.engine == Cluster.Engine.MEMORY:
         return "demo"
-    heard = agent.last_seen_at is not None and at - agent.last_seen_at <= timedelta(minutes=5)
-    return "online" if heard else "silent"
+    if agent.last_seen_at is None or at - agent.last_seen_at > timedelta(minutes=5):
+        return "silent"
+    if agent.drain_ordered or agent.closed:
+        return "shut" if agent.closed == "site_policy_broken" else "draining"
+    return "online"

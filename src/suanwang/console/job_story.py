@@ -8,9 +8,10 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from suanwang.console import words
+from suanwang.console.language import short
 from suanwang.console.progress import Step
-from suanwang.console.templatetags.console import said
 from suanwang.jobs.models import Job, JobEvent, JobLog
+from suanwang.jobs.wording import words as worded
 from suanwang.people.scope import Viewer, visible
 
 TAIL_BYTES: Final = 64 * 1024
@@ -38,7 +39,7 @@ def job_story(job: Job, viewer: Viewer) -> list[Step]:
                 state=_tone(event.state, last),
                 at=event.at,
                 who=str(event.person) if event.person else "",
-                note=said(event.facts),
+                note=worded(event.facts, short()),
             )
         )
     ahead = {"succeeded": _("Ends, is metered and charged")}

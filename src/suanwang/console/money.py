@@ -83,7 +83,8 @@ def metered_but_not_invoiced(viewer: Viewer) -> list[dict[str, Any]]:
         return []
     rows = (
         visible(Charge, viewer)
-        .filter(invoice_line=None, amount_fen__gt=0, job__settlement__isnull=False)
+        .filter(invoice_line=None, job__settlement__isnull=False)
+        .exclude(amount_fen=0)
         .values(
             "organisation_id",
             "organisation__name",

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 from suanwang.console import static_files
 from suanwang.console.views import (
     account,
+    agents,
     audit,
     benefits,
     calculator,
@@ -113,7 +114,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("centres/<slug:code>/prices", provider.set_price, name="centre-price"),
     path("centres/<slug:code>/energy", provider.report_energy, name="centre-energy"),
     path("centres/<slug:code>/verify", provider.verify, name="centre-verify"),
-    path("agents", provider.agents, name="agents"),
+    path("agents", agents.agents, name="agents"),
+    path("agents/<uuid:agent_id>", agents.agent, name="agent"),
+    path("agents/<uuid:agent_id>/drain", agents.drain, name="agent-drain"),
+    path("site-refusals", agents.site_refusals, name="site-refusals"),
     path("pool", operator.pool, name="pool"),
     path("shares", sharing.shares, name="shares"),
     path("kept-nodes", sharing.kept_nodes, name="kept-nodes"),

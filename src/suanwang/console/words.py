@@ -76,6 +76,8 @@ CHIPS: Final[dict[str, dict[str, Words]]] = {
     "agent": {
         "online": (_("Online"), "done"),
         "silent": (_("Silent"), "refused"),
+        "draining": (_("Takes no new work"), "waiting"),
+        "shut": (_("Its policy is unreadable"), "refused"),
         "demo": (_("Demo, runs nothing"), ""),
         "waiting": (_("Not enrolled yet"), "waiting"),
         "revoked": (_("Revoked"), ""),
@@ -223,6 +225,7 @@ ENGINES: Final[dict[str, Promise]] = {
 
 VERBS: Final[dict[str, Promise]] = {
     "agents.enrol": _("Made an enrolment for an agent"),
+    "agents.drain": _("Let an agent take no new work, or work again"),
     "agents.revoke": _("Revoked an agent"),
     "api_keys.create": _("Made an API key"),
     "api_keys.revoke": _("Revoked an API key"),

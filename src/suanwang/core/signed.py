@@ -31,6 +31,8 @@ RECORD_FIELDS: Final = (
     "sequence",
 )
 """The fields of a usage record that its hash covers, besides the previous hash."""
+CORRECTS: Final = "corrects"
+"""One more field, of a record that replaces an earlier one, whose ``record_id`` it names."""
 
 
 def request_bytes(method: str, target: str, timestamp: str, nonce: str, body: bytes) -> bytes:
@@ -41,6 +43,14 @@ def request_bytes(method: str, target: str, timestamp: str, nonce: str, body: by
     """
     digest = hashlib.sha256(body).hexdigest()
     return "\n".join((method.upper(), target, timestamp, nonce, digest)).encode()
+
+
+def answer_bytes(nonce: str, status: int, body: bytes) -> bytes:
+    """What the platform signs of an answer to an agent.
+
+    The nonce is the request's own: an answer to another request, or an old one, does not fit.
+    """
+    return "\n".join(("answer", nonce, str(status), hashlib.sha256(body).hexdigest())).encode()
 
 
 def canonical_json(value: object) -> bytes:
@@ -56,4 +66,6 @@ def record_hash(previous_hash: str, record: Mapping[str, object]) -> str:
     Times are hashed as the text that was sent, so no side reformats them.
     """
     fields = {name: record[name] for name in RECORD_FIELDS}
+    if CORRECTS in record:
+        fields[CORRECTS] = record[CORRECTS]
     return hashlib.sha256(previous_hash.encode("ascii") + canonical_json(fields)).hexdigest()

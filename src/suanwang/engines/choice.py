@@ -7,8 +7,11 @@ with the class. Engines are imported only when chosen: an agent needs the packag
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from suanwang.engines.port import Engine
 
@@ -25,8 +28,26 @@ def open_engine(kind: str, options: Mapping[str, Any], folder: Path) -> Engine:
     """
     match kind:
         case "local":
-            from suanwang.engines.local.build import LocalSettings
             from suanwang.engines.local.engine import LocalEngine
+            from suanwang.engines.local.settings import LocalOptions
 
-            return LocalEngine(LocalSettings(folder, **options))
+            return LocalEngine(LocalOptions.model_validate(dict(options)).settings(folder))
     raise UnknownEngine(kind)
+
+
+def options_of(kind: str) -> type[BaseModel]:
+    """What may be said of an engine in ``engine.yaml``, as the model in its ``settings.py``.
+
+    Raises ``UnknownEngine``.
+    """
+    if not kind.isidentifier():
+        raise UnknownEngine(kind)
+    try:
+        found = import_module(f"suanwang.engines.{kind}.settings")
+    except ImportError:
+        raise UnknownEngine(kind) from None
+    name = kind.capitalize()
+    model = getattr(found, f"{name}Settings", None)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        model = getattr(found, f"{name}Options")
+    return model

@@ -6,7 +6,7 @@ This module belongs to the API's floor: usage goes on to metering from here.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -17,12 +17,13 @@ from suanwang.api.http import In
 from suanwang.core.errors import NotFound, SuanwangError
 from suanwang.jobs import bells, services
 from suanwang.jobs.agent_requests import body_of, signed_agent
+from suanwang.jobs.answers import platform_key
 from suanwang.jobs.models import JobFile
 from suanwang.metering import services as metering
 from suanwang.registry import services as registry
 from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import SiteAgent
-from suanwang.registry.schemas import NodeIn
+from suanwang.registry.schemas import ReportedNodeIn
 from suanwang.site import clock
 
 agent_router = Router(tags=["agent"])
@@ -40,10 +41,31 @@ class EnrolIn(In):
 class EnrolOut(Schema):
     agent_id: UUID
     cluster_id: UUID
+    platform_key: str
+    """Ed25519, base64: the key all answers to agents are signed with."""
+
+
+class SelfOut(Schema):
+    agent_id: UUID
+    centre: str
+    cluster: str
+    engine: str
+    drain: bool
+    server_time: datetime
 
 
 class ReportIn(In):
-    nodes: list[NodeIn] = Field(max_length=20_000)
+    nodes: list[ReportedNodeIn] = Field(max_length=20_000)
+    """All of them; with ``after`` those that changed since that revision."""
+    gone: list[Annotated[str, Field(max_length=80)]] = Field(
+        default_factory=list, max_length=20_000
+    )
+    after: str = Field("", max_length=64)
+    revision: str = Field("", max_length=64)
+    """What the nodes are called from this report on; equal to ``after``: nothing changed."""
+    abilities: list[Annotated[str, Field(max_length=20)]] = Field(
+        default_factory=list, max_length=20
+    )
     engine: str = Field(max_length=20)
     version: str = Field("", max_length=40)
     isolation: str = Field("", max_length=60)
@@ -53,14 +75,40 @@ class ReportIn(In):
     """Whether the nodes are sums over a cluster that does not tell more, and no machines."""
 
 
-class TimeOut(Schema):
+class ReportOut(Schema):
     server_time: datetime
+    revision: str
+    """Of the nodes as they are in the books now."""
+    full_wanted: bool
+    """The books are at another revision: tell everything."""
+
+
+class ReadingIn(In):
+    start: datetime
+    end: datetime
+    it_wh: int = Field(ge=0, le=2**62)
+    facility_wh: int = Field(ge=0, le=2**62)
+    green_wh: int = Field(0, ge=0, le=2**62)
+
+
+class EnergyReadingsIn(In):
+    readings: list[ReadingIn] = Field(max_length=100)
+
+
+class BacklogIn(In):
+    states: int = Field(0, ge=0, le=2**31 - 1)
+    usage: int = Field(0, ge=0, le=2**31 - 1)
 
 
 class PollIn(In):
     free: dict[str, int] = Field(default_factory=dict)
     running: list[UUID] = Field(default_factory=list, max_length=20_000)
     wait_seconds: int = Field(0, ge=0, le=25)
+    closed: Literal["", "site_draining", "site_policy_broken"] = ""
+    """Why no new work is taken; empty: it is."""
+    site_policy: str = Field("", max_length=64)
+    """The version of the site's policy file."""
+    backlog: BacklogIn = BacklogIn(states=0, usage=0)
 
 
 class LeaseOut(Schema):
@@ -73,6 +121,8 @@ class LeaseOut(Schema):
     cards: list[list[int]]
     """Which cards on each node; empty without cards."""
     expires_at: datetime
+    organisation: str
+    organisation_name: str
 
 
 class GiveWayOut(Schema):
@@ -85,7 +135,20 @@ class PollOut(Schema):
     leases: list[LeaseOut]
     cancel: list[UUID]
     give_way: list[GiveWayOut]
+    drain: bool
+    """Whether no new work is to be taken until further notice."""
     server_time: datetime
+
+
+class RefusalIn(In):
+    """What the site's own policy had against a job."""
+
+    code: str = Field(max_length=40)
+    facts: dict[
+        Annotated[str, Field(max_length=40)], int | Annotated[str, Field(max_length=200)]
+    ] = Field(default_factory=dict, max_length=8)
+    until: datetime | None = None
+    policy: str = Field("", max_length=64)
 
 
 class EventIn(In):
@@ -95,6 +158,7 @@ class EventIn(In):
     at: datetime
     exit_code: int | None = Field(None, ge=-(2**31), le=2**31 - 1)
     reason: str = Field("", max_length=2000)
+    refusal: RefusalIn | None = None
 
 
 class StatesIn(In):
@@ -123,12 +187,30 @@ def _agent(request: HttpRequest) -> SiteAgent:
 def enrol(request: HttpRequest, payload: EnrolIn) -> Any:
     """Turn a one-time token into a known agent."""
     agent = registry.enrol(payload.token, payload.public_key, payload.version, at=clock.now())
-    return {"agent_id": agent.pk, "cluster_id": agent.cluster_id}
+    return {
+        "agent_id": agent.pk,
+        "cluster_id": agent.cluster_id,
+        "platform_key": platform_key(),
+    }
 
 
-@agent_router.post("/report", response=TimeOut, auth=signed_agent)
+@agent_router.get("/self", response=SelfOut, auth=signed_agent)
+def known(request: HttpRequest) -> Any:
+    """Who the platform says the agent is: for ``suanwang agent check``."""
+    agent = _agent(request)
+    return {
+        "agent_id": agent.pk,
+        "centre": agent.cluster.centre.code,
+        "cluster": agent.cluster.name,
+        "engine": agent.cluster.engine,
+        "drain": agent.drain_ordered,
+        "server_time": clock.now(),
+    }
+
+
+@agent_router.post("/report", response=ReportOut, auth=signed_agent)
 def report(request: HttpRequest, payload: ReportIn) -> Any:
-    """Replace what is known of the cluster's nodes."""
+    """What the cluster's nodes are, or what has changed of them since a revision."""
     nodes = [
         NodeReport(
             node.name,
@@ -136,11 +218,12 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
             node.memory_mib,
             tuple((each.model, each.count) for each in node.accelerators),
             node.rack,
+            _free(node),
         )
         for node in payload.nodes
     ]
     at = clock.now()
-    registry.report_nodes(
+    reported = registry.report_nodes(
         _agent(request),
         nodes,
         engine=payload.engine,
@@ -148,16 +231,58 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
         isolation=payload.isolation,
         gangs=payload.gangs,
         summary=payload.summary,
+        abilities=payload.abilities,
+        gone=payload.gone,
+        after=payload.after,
+        revision=payload.revision,
         at=at,
     )
-    bells.ring(bells.QUEUE)
-    return {"server_time": at}
+    if reported.changed:
+        bells.ring(bells.QUEUE)
+    return {
+        "server_time": at,
+        "revision": reported.revision,
+        "full_wanted": reported.full_wanted,
+    }
+
+
+def _free(node: ReportedNodeIn) -> tuple[int, int, int] | None:
+    """What is free of it: never more than there is, whatever an engine counts."""
+    if node.free is None:
+        return None
+    cards = sum(each.count for each in node.free.accelerators)
+    return (
+        min(node.free.cores, node.cores),
+        min(node.free.memory_mib, node.memory_mib),
+        min(cards, sum(each.count for each in node.accelerators)),
+    )
+
+
+@agent_router.post("/energy", response=TakenOut, auth=signed_agent)
+def energy(request: HttpRequest, payload: EnergyReadingsIn) -> Any:
+    """Metered energy of finished periods. Idempotent by period and amounts."""
+    agent, at = _agent(request), clock.now()
+    accepted: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    for reading in payload.readings:
+        try:
+            registry.take_energy(agent, **reading.model_dump(), at=at)
+        except SuanwangError as error:
+            refused.append({"start": reading.start} | _why(error))
+        else:
+            accepted.append({"start": reading.start})
+    return {"accepted": accepted, "refused": refused}
 
 
 @agent_router.post("/poll", response=PollOut, auth=signed_agent)
 def poll(request: HttpRequest, payload: PollIn) -> Any:
     """What to start and what to stop; waits a little while there is nothing."""
     agent, running = _agent(request), set(payload.running)
+    door = registry.Door(
+        payload.closed, payload.site_policy, payload.backlog.states, payload.backlog.usage
+    )
+    if registry.told(agent, door):
+        bells.ring(bells.QUEUE)
 
     def look() -> services.Orders | None:
         orders = services.lease(agent, running, at=clock.now())
@@ -170,6 +295,7 @@ def poll(request: HttpRequest, payload: PollIn) -> Any:
         "leases": found.leases,
         "cancel": found.cancel,
         "give_way": found.give_way,
+        "drain": agent.drain_ordered,
         "server_time": clock.now(),
     }
 
@@ -177,12 +303,20 @@ def poll(request: HttpRequest, payload: PollIn) -> Any:
 @agent_router.post("/states", response=TakenOut, auth=signed_agent)
 def states(request: HttpRequest, payload: StatesIn) -> Any:
     """What became of attempts. Idempotent by attempt and sequence."""
-    events = [services.StateReport(**event.model_dump()) for event in payload.events]
+    events = [_event(event) for event in payload.events]
     accepted, refused = services.take_states(_agent(request), events, at=clock.now())
     return {
         "accepted": [_name(event) for event in accepted],
         "refused": [_name(event) | _why(error) for event, error in refused],
     }
+
+
+def _event(event: EventIn) -> services.StateReport:
+    said = event.model_dump(exclude={"refusal"})
+    why = event.refusal
+    return services.StateReport(
+        **said, refusal=None if why is None else services.SiteRefusal(**why.model_dump())
+    )
 
 
 def _name(event: services.StateReport) -> dict[str, Any]:

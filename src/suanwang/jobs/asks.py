@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -35,6 +36,7 @@ def ask_of(
     expected_seconds: int | None = None,
     harmonic_seconds: int | None = None,
     refused_at: Mapping[UUID, datetime] | None = None,
+    refused_by: frozenset[UUID] = frozenset(),
 ) -> Ask:
     """A queued job as placement sees it. A job of several nodes goes only to centres of which a
     cluster starts such jobs.
@@ -47,7 +49,7 @@ def ask_of(
         walltime_seconds=job.walltime_seconds,
         submitted_at=job.submitted_at,
         goal=cast(Goal, spec.get("goal", "balanced")),
-        where=_where(job, gang_centres),
+        where=_without(_where(job, gang_centres), refused_by),
         cost_max_fen=job.estimate_fen + _ROUNDING_FEN,
         nodes=job.nodes,
         spread=cast(Spread, spec.get("spread", "centre")),
@@ -77,6 +79,10 @@ def _where(job: Job, gang_centres: Collection[str]) -> Where:
     if not wishes and not centres:
         return _ANYWHERE
     return where(wishes or {}, centres)
+
+
+def _without(where: Where, clusters: frozenset[UUID]) -> Where:
+    return replace(where, refused_by=clusters) if clusters else where
 
 
 def where(wishes: Mapping[str, Any], centres: frozenset[str] = frozenset()) -> Where:

@@ -139,6 +139,13 @@ class Attempt(models.Model):
     """Whether the agent was handed that order."""
     refused = models.BooleanField(default=False)
     """Whether its cluster would not start it."""
+    site_refusal = models.CharField(max_length=40, blank=True)
+    """Why the centre's own policy would not have it, as a code."""
+    site_refusal_facts = models.JSONField(default=dict)
+    site_policy = models.CharField(max_length=64, blank=True)
+    """Which version of that policy it was."""
+    refused_until = models.DateTimeField(null=True)
+    """When the centre would have it, if that is known; else when its policy has changed."""
     charged = models.BooleanField(default=True)
     """Whether it counts against how often a job is tried. What gave way, or what a cluster known
     by summary refused because the summary was old, is no fault of the job.
@@ -160,6 +167,11 @@ class Attempt(models.Model):
                 name="attempt_live",
             ),
             models.Index(fields=["-ended_at"], name="attempt_ended"),
+            models.Index(
+                fields=["cluster", "-ended_at"],
+                condition=~Q(site_refusal=""),
+                name="attempt_site_refused",
+            ),
         ]
 
 

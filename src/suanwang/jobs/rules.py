@@ -65,6 +65,26 @@ ENDS: Final[dict[str, Step]] = {
 }
 """What an agent may report as the end of an attempt, by step."""
 
+SITE_REFUSALS: Final = frozenset(
+    {
+        "site_organisation_refused",
+        "site_image_refused",
+        "site_cores_exceeded",
+        "site_memory_exceeded",
+        "site_accelerators_exceeded",
+        "site_nodes_exceeded",
+        "site_walltime_exceeded",
+        "site_hours_closed",
+        "site_draining",
+        "site_policy_broken",
+    }
+)
+"""Why a centre's own word was against a job; what else a newer agent may say is kept as
+``site_refused``.
+"""
+SITE_SHUT: Final = frozenset({"site_draining", "site_policy_broken"})
+"""Those that are against all jobs alike: the cluster takes nothing until its agent says so."""
+
 _END_STATES: Final[dict[Step, State]] = {
     "succeed": "succeeded",
     "fail": "failed",

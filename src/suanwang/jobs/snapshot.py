@@ -111,7 +111,7 @@ def cards() -> dict[str, Card]:
 
 
 def _machines(at: datetime) -> list[Machine]:
-    online = registry.online_clusters(at)
+    online, shut = registry.online_clusters(at), registry.shut_clusters(at)
     rate, site, card = rates(at), sites(at), cards()
     # Plain values: a city has thousands of nodes and this runs at every step.
     nodes = registry.working_nodes().values_list(
@@ -153,7 +153,7 @@ def _machines(at: datetime) -> list[Machine]:
             summary,
             reported_at,
         ) in nodes
-        if centre in site
+        if centre in site and cluster not in shut
     ]
 
 

@@ -66,7 +66,7 @@ WRONG_EARNINGS = """
     WITH charged AS (
         SELECT c.job_id::text AS job, c.provider_id::text AS provider, sum(c.amount_fen) AS fen
           FROM metering_charge c JOIN metering_settlement s ON s.job_id = c.job_id
-         WHERE c.amount_fen > 0 GROUP BY 1, 2),
+         GROUP BY 1, 2 HAVING sum(c.amount_fen) > 0),
     earned AS (
         SELECT t.facts->>'job' AS job, a.owner AS provider, sum(t.amount_fen) AS fen
           FROM ledger_transfer t JOIN ledger_account a ON a.id = t.credit_account_id

@@ -39,12 +39,18 @@ class UsageRecord(models.Model):
     signature = models.CharField(max_length=88)
     sent = models.JSONField(default=dict)
     """The fields exactly as sent: the hash covers their text, times included."""
+    corrects = models.OneToOneField("self", models.PROTECT, null=True, related_name="corrected_by")
+    """The record this one replaces: the engine's accounting came to another figure later."""
     received_at = models.DateTimeField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["agent", "sequence"], name="usage_sequence_once"),
-            models.UniqueConstraint(fields=["attempt", "meter"], name="attempt_metered_once"),
+            models.UniqueConstraint(
+                fields=["attempt", "meter"],
+                condition=Q(corrects=None),
+                name="attempt_metered_once",
+            ),
             models.CheckConstraint(
                 name="usage_possible",
                 condition=Q(quantity__gte=0) & Q(ended_at__gte=F("started_at")),
@@ -90,6 +96,7 @@ class Charge(models.Model):
         ABANDONED = "abandoned"
         AGREED = "agreed"
         WRITTEN_OFF = "written_off"
+        CORRECTED = "corrected"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     usage = models.OneToOneField(UsageRecord, models.PROTECT, related_name="charge")
@@ -97,7 +104,9 @@ class Charge(models.Model):
     provider = models.ForeignKey(Organisation, models.PROTECT, related_name="+")
     job = models.ForeignKey(Job, models.PROTECT, related_name="charges")
     basis = models.CharField(max_length=12, choices=Basis, default=Basis.PRICE)
-    """What the amount rests on; an abandoned attempt is the centre's loss, never the user's."""
+    """What the amount rests on; an abandoned attempt is the centre's loss, never the user's. Of a
+    correction it is the difference to the record it replaces.
+    """
     price = models.ForeignKey(Price, models.PROTECT, null=True, related_name="+")
     """The first price that applied; ``parts`` has all of them."""
     parts = models.JSONField(default=list)
@@ -110,11 +119,14 @@ class Charge(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="charge_possible", condition=Q(amount_fen__gte=0) & Q(billed_quantity__gte=0)
+                name="charge_possible",
+                # Only the difference a correction makes may be below nothing.
+                condition=(Q(amount_fen__gte=0) | Q(basis="corrected")) & Q(billed_quantity__gte=0),
             ),
             models.CheckConstraint(
                 name="charge_has_its_price",
                 condition=Q(basis="price", price__isnull=False)
+                | Q(basis="corrected")
                 | Q(basis="agreed", price__isnull=True)
                 | Q(
                     basis__in=["nothing_used", "abandoned", "written_off"],

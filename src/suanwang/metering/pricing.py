@@ -88,7 +88,11 @@ BY_HAND = (Charge.Basis.AGREED, Charge.Basis.WRITTEN_OFF)
 def rated_again(charges: QuerySet[Charge]) -> Iterator[Again]:
     """Price the records behind charges once more; what a person decided stands as it is."""
     rows = charges.select_related(
-        "price", "usage__attempt__job", "usage__attempt__node", "usage__attempt__cluster"
+        "price",
+        "usage__attempt__job",
+        "usage__attempt__node",
+        "usage__attempt__cluster",
+        "usage__corrects",
     )
     centres = charges.values_list("usage__attempt__cluster__centre", flat=True).distinct()
     rates = rates_of(list(centres))
@@ -99,5 +103,16 @@ def rated_again(charges: QuerySet[Charge]) -> Iterator[Again]:
         usage = charge.usage
         # The card that was priced then: a node may have been fitted with another since.
         model = charge.price.accelerator_model_id if charge.price else None
-        rated = price(usage, rates, model or card_model(usage.attempt, usage.meter))
-        yield Again(charge, None if isinstance(rated, rules.Unpriced) else rated.amount_fen)
+        model = model or card_model(usage.attempt, usage.meter)
+        yield Again(charge, _amount(charge, usage, rates, model))
+
+
+def _amount(charge: Charge, usage: UsageRecord, rates: Rates, model: str | None) -> int | None:
+    rated = price(usage, rates, model)
+    if isinstance(rated, rules.Unpriced):
+        return None
+    if charge.basis != Charge.Basis.CORRECTED or usage.corrects is None:
+        return rated.amount_fen
+    usage.corrects.attempt = usage.attempt
+    before = price(usage.corrects, rates, model)
+    return None if isinstance(before, rules.Unpriced) else rated.amount_fen - before.amount_fen

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from suanwang.core.errors import Refused
-from suanwang.core.signed import RECORD_FIELDS, record_hash
+from suanwang.core.signed import CORRECTS, RECORD_FIELDS, record_hash
 
 METERS = ("core_seconds", "card_seconds", "memory_mib_seconds")
 _QUANTITY_MAX = 2**62
@@ -36,6 +36,8 @@ class SentRecord:
     previous_hash: str
     hash: str
     signature: str
+    corrects: UUID | None
+    """The record this one replaces."""
     sent: Mapping[str, object]
     """The hashed fields exactly as they came."""
 
@@ -56,7 +58,8 @@ def read_record(raw: Mapping[str, object]) -> SentRecord:
         previous_hash=_hex64(raw, "previous_hash"),
         hash=_hex64(raw, "hash"),
         signature=_text(raw, "signature"),
-        sent={name: raw[name] for name in RECORD_FIELDS},
+        corrects=_uuid(raw, CORRECTS) if CORRECTS in raw else None,
+        sent={name: raw[name] for name in (*RECORD_FIELDS, CORRECTS) if name in raw},
     )
 
 

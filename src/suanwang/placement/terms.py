@@ -169,6 +169,8 @@ class Where:
     voucher_eligible: bool = False
     domestic: Need = "indifferent"
     """Cards of domestic make."""
+    refused_by: frozenset[UUID] = frozenset()
+    """Clusters whose own policy would not have it; they are not asked again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ def _of_place(city: City, ask: Ask) -> list[Condition]:
         )
     else:
         need("wait_no_machine", lambda g: True)
+    if where.refused_by:
+        need("wait_site_refused", lambda g: g.cluster_id not in where.refused_by)
     if where.tiers:
         need("wait_tier", lambda g: g.site.tier in where.tiers, tier=named(where.tiers))
     if where.kinds:

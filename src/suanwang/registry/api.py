@@ -212,6 +212,17 @@ def create_enrolment(request: HttpRequest, cluster_id: UUID) -> Any:
     )
 
 
+@router.post("/agents/{uuid:agent_id}/drain", response=schemas.AgentOut)
+def drain_agent(request: HttpRequest, agent_id: UUID, payload: schemas.DrainIn) -> Any:
+    """Let an agent take no new work, or take it again; what runs ends in its own time."""
+    viewer = viewer_of(request)
+    require(viewer, "agents.enrol")
+    agent = services.order_drain(
+        queries.agent(agent_id, viewer), drain=payload.drain, actor=viewer, at=clock.now()
+    )
+    return schemas.agent_out(agent)
+
+
 @router.post("/agents/{uuid:agent_id}/revocation", response=schemas.AgentOut)
 def revoke_agent(request: HttpRequest, agent_id: UUID) -> Any:
     """Believe nothing from this agent any more."""

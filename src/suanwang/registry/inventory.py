@@ -15,7 +15,7 @@ CARDS_MAX = 1_024
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One machine as reported: whole capacity, not what is free."""
+    """One machine as reported: its whole capacity, and what was free of it if that is known."""
 
     name: str
     cores: int
@@ -23,6 +23,8 @@ class NodeReport:
     accelerators: tuple[tuple[str, int], ...] = ()
     """``(model, count)``; a node holds cards of one model."""
     rack: str = ""
+    free: tuple[int, int, int] | None = None
+    """Cores, MiB and cards nobody used when it was reported; None: its engine does not tell."""
 
     @property
     def cards(self) -> tuple[str | None, int]:

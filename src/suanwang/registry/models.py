@@ -191,6 +191,8 @@ class Cluster(models.Model):
     """Whether its nodes are sums its agent reports, as of ``Node.reported_at``, and no machines: a
     start there may be refused.
     """
+    revision = models.CharField(max_length=64, blank=True)
+    """Of its nodes as an agent last reported them; the next report of changes builds on it."""
 
     class Meta:
         constraints = [
@@ -213,6 +215,12 @@ class Node(models.Model):
     memory_mib = models.PositiveIntegerField()
     accelerator_model = models.ForeignKey(AcceleratorModel, models.PROTECT, null=True)
     accelerators = models.PositiveIntegerField(default=0)
+    free_cores = models.PositiveIntegerField(null=True)
+    free_memory_mib = models.PositiveIntegerField(null=True)
+    free_accelerators = models.PositiveIntegerField(null=True)
+    """What nobody used at ``reported_at``, other users of the engine counted in; null: its engine
+    does not tell.
+    """
     up = models.BooleanField(default=True)
     reported_at = models.DateTimeField()
 
@@ -242,6 +250,18 @@ class SiteAgent(models.Model):
     isolation = models.CharField(max_length=60, blank=True)
     enrolled_at = models.DateTimeField(null=True)
     last_seen_at = models.DateTimeField(null=True)
+    last_report_at = models.DateTimeField(null=True)
+    abilities = ArrayField(models.CharField(max_length=20), default=list)
+    """What its engine does besides the minimum."""
+    closed = models.CharField(max_length=40, blank=True)
+    """Why it takes no new work (``site_draining``, ``site_policy_broken``); empty: it does."""
+    drain_ordered = models.BooleanField(default=False)
+    """Whether the platform's side wants it to take no new work."""
+    site_policy = models.CharField(max_length=64, blank=True)
+    """The version of the site's policy file; empty without one."""
+    states_owed = models.PositiveIntegerField(default=0)
+    usage_owed = models.PositiveIntegerField(default=0)
+    """What it had not delivered yet when last heard."""
     revoked_at = models.DateTimeField(null=True)
 
 

@@ -183,6 +183,19 @@ def online_clusters(at: datetime) -> set[UUID]:
     return set(alive.values_list("cluster_id", flat=True))
 
 
+def shut_clusters(at: datetime) -> set[UUID]:
+    """Clusters of whose agents that were heard lately none takes new work: drained on either
+    side's order, or kept shut by a site policy that cannot be read.
+    """
+    heard = SiteAgent.objects.filter(
+        revoked_at=None, enrolled_at__isnull=False, last_seen_at__gte=at - ONLINE_WITHIN
+    ).values_list("cluster_id", "closed", "drain_ordered")
+    takes: dict[UUID, bool] = {}
+    for cluster_id, closed, drain in heard:
+        takes[cluster_id] = takes.get(cluster_id, False) or not (closed or drain)
+    return {cluster_id for cluster_id, some in takes.items() if not some}
+
+
 def online_centres(at: datetime) -> set[UUID]:
     """Centres with at least one cluster online."""
     online = Cluster.objects.filter(pk__in=online_clusters(at))
@@ -198,7 +211,7 @@ def gang_centres() -> frozenset[str]:
 def agent_known(agent_id: UUID) -> SiteAgent | None:
     """An enrolled agent that was not revoked, with its cluster and centre."""
     return (
-        SiteAgent.objects.select_related("cluster__centre__provider")
+        SiteAgent.objects.select_related("cluster__centre")
         .filter(pk=agent_id, enrolled_at__isnull=False, revoked_at=None)
         .first()
     )

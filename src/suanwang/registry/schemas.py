@@ -61,6 +61,17 @@ class NodeIn(In):
     rack: str = Field("", max_length=40)
 
 
+class FreeIn(In):
+    cores: int = Field(ge=0, le=65_536)
+    memory_mib: int = Field(ge=0, le=2**30)
+    accelerators: list[CardsIn] = Field(default_factory=list, max_length=16)
+
+
+class ReportedNodeIn(NodeIn):
+    free: FreeIn | None = None
+    """What nobody uses now, whoever else submits there; nothing: the engine does not tell."""
+
+
 class NodesIn(In):
     nodes: list[NodeIn] = Field(max_length=20_000)
 
@@ -195,11 +206,22 @@ class DivisionOut(Schema):
     in_scope: bool
 
 
+class DrainIn(In):
+    drain: bool
+
+
 class AgentOut(Schema):
     id: UUID
     cluster_id: UUID
     version: str
     isolation: str
+    abilities: list[str]
+    closed: str
+    """Why it takes no new work, as a code; empty: it does."""
+    drain_ordered: bool
+    last_report_at: datetime | None
+    states_owed: int
+    usage_owed: int
     enrolled_at: datetime | None
     last_seen_at: datetime | None
     revoked_at: datetime | None
@@ -308,6 +330,12 @@ def agent_out(agent: SiteAgent) -> dict[str, Any]:
         "cluster_id": agent.cluster_id,
         "version": agent.version,
         "isolation": agent.isolation,
+        "abilities": agent.abilities,
+        "closed": agent.closed,
+        "drain_ordered": agent.drain_ordered,
+        "last_report_at": agent.last_report_at,
+        "states_owed": agent.states_owed,
+        "usage_owed": agent.usage_owed,
         "enrolled_at": agent.enrolled_at,
         "last_seen_at": agent.last_seen_at,
         "revoked_at": agent.revoked_at,

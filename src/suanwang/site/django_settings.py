@@ -41,6 +41,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "suanwang.jobs.answers.sign_answers",
     "suanwang.site.metrics.count_requests",
     "suanwang.api.gate.RequestId",
     "django.middleware.security.SecurityMiddleware",

@@ -64,7 +64,13 @@ class Meter:
         return base64.b64encode(raw).decode()
 
     def record(
-        self, attempt: uuid.UUID, meter: str, quantity: int, starts: datetime, ends: datetime
+        self,
+        attempt: uuid.UUID,
+        meter: str,
+        quantity: int,
+        starts: datetime,
+        ends: datetime,
+        **corrects: object,
     ) -> dict[str, object]:
         """The next record of the chain."""
         self.sequence += 1
@@ -76,6 +82,7 @@ class Meter:
             "started_at": starts.isoformat(),
             "ended_at": ends.isoformat(),
             "sequence": self.sequence,
+            **corrects,
         }
         link = record_hash(self.previous, fields)
         signature = base64.b64encode(self.key.sign(link.encode())).decode()

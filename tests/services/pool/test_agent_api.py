@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from suanwang.agent.signing import AgentKey
+from suanwang.agent.signing import AgentKey, verify_answer
 from suanwang.core.clock import SimulatedClock
 from suanwang.core.signed import NONCE_HEADER, SIGNATURE_HEADER
 from suanwang.jobs import services as jobs
+from suanwang.jobs.answers import platform_key
 from suanwang.jobs.models import Job, JobFile
 from suanwang.registry import services as registry
-from suanwang.registry.models import Node, SiteAgent
+from suanwang.registry.models import EnergyReading, Node, SiteAgent
 from suanwang.site import clock
 
 BASE = "/api/v1/agent/"
@@ -225,3 +226,65 @@ def test_a_waiting_agent_is_woken_by_the_dispatcher(open_city: Any) -> None:
     assert answered["leases"] == 1
     assert answered["seconds"] < 4
     assert Job.objects.get().state == "placed"
+
+
+def test_only_what_changed_is_told_and_all_of_it_when_the_books_are_elsewhere(
+    city: Any, line: Line
+) -> None:
+    def report(nodes: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:
+        answer = line.post("report", {"nodes": nodes, "engine": "memory", "version": "2"} | facts)
+        assert answer.status_code == 200, answer.content
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def up() -> dict[str, int]:
+        nodes = Node.objects.filter(cluster=city.general, up=True)
+        return dict(nodes.values_list("name", "cores"))
+
+    first = [{"name": f"n{n}", "cores": 4, "memory_mib": 8192} for n in range(3)]
+    assert report(first, revision="r1")["revision"] == "r1"
+    changed = {
+        "name": "n1", "cores": 8, "memory_mib": 8192,
+        "free": {"cores": 99, "memory_mib": 1024},
+    }  # fmt: skip
+    told = report([changed], gone=["n2"], after="r1", revision="r2", abilities=["free_state"])
+    assert (told["revision"], told["full_wanted"]) == ("r2", False)
+    assert up() == {"n0": 4, "n1": 8}
+    node = Node.objects.get(cluster=city.general, name="n1")
+    assert (node.free_cores, node.free_memory_mib, node.free_accelerators) == (8, 1024, 0)
+
+    told = report([], after="r2", revision="r2")
+    assert (told["revision"], told["full_wanted"]) == ("r2", False)
+    told = report([], gone=["n0"], after="r1", revision="r3")
+    assert (told["revision"], told["full_wanted"]) == ("r2", True)
+    assert up() == {"n0": 4, "n1": 8}
+    agent = SiteAgent.objects.get(pk=line.agent_id)
+    assert (agent.abilities, agent.last_report_at) == ([], city.now)
+
+
+def test_metered_energy_is_entered_once_and_what_cannot_be_is_refused(
+    city: Any, line: Line
+) -> None:
+    hour = {
+        "start": "2026-01-01T00:00:00+08:00", "end": "2026-01-01T01:00:00+08:00",
+        "it_wh": 1000, "facility_wh": 1250, "green_wh": 500,
+    }  # fmt: skip
+    for _ in range(2):
+        answer = line.post("energy", {"readings": [hour]}).json()
+        assert len(answer["accepted"]) == 1
+    other = hour | {"green_wh": 400}
+    lies = hour | {"start": "2026-01-01T02:00:00+08:00", "end": "2026-01-01T01:00:00+08:00"}
+    answer = line.post("energy", {"readings": [other, lies]}).json()
+    assert [one["code"] for one in answer["refused"]] == ["energy_overlaps", "energy_period_wrong"]
+    assert EnergyReading.objects.filter(centre=city.general.centre).count() == 1
+
+
+def test_every_answer_to_an_agent_is_signed_refusals_too(city: Any, line: Line) -> None:
+    for topic, body in (("poll", {}), ("report", {"nodes": 7}), ("nowhere", {})):
+        said = json.dumps(body).encode()
+        headers = line.headers("POST", BASE + topic, said)
+        response = line.send("POST", topic, said, headers, "application/json")
+        signature = response.headers[SIGNATURE_HEADER]
+        answer = (response.status_code, response.content)
+        assert verify_answer(platform_key(), signature, headers[NONCE_HEADER], *answer)
+        assert not verify_answer(platform_key(), signature, "0" * 32, *answer)

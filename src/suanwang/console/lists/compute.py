@@ -1,4 +1,4 @@
-"""Tables of jobs, agents and usage that could not be rated."""
+"""Tables of jobs and usage that could not be rated."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from suanwang.console import words
-from suanwang.console.catalogue import agent_state
 from suanwang.console.language import pick
 from suanwang.console.tables import Cell, Column, Filter, Table, amount, chip, link, moment, number
 from suanwang.console.tables import text as plain
 from suanwang.console.templatetags.console import mib, quantity, said
 from suanwang.jobs.models import Job
 from suanwang.metering.models import RatingProblem
-from suanwang.registry.models import SiteAgent
-from suanwang.site.clock import now
 
 States = list[tuple[str, str | Promise]]
 JOB_STATES: States = [(code, name) for code, (name, _tone) in words.JOB.items()]
@@ -72,31 +69,6 @@ JOBS_OF_ALL = Table[Job](
     order="-submitted_at",
     empty_title=_("No jobs here"),
     empty_text=_("Nothing was submitted yet, or nothing that you may see."),
-)
-
-
-def _agent_of(agent: SiteAgent) -> Cell:
-    cluster = agent.cluster
-    name = f"{pick(cluster.centre.name, cluster.centre.name_en)} · {cluster.name}"
-    return link(f"/centres/{cluster.centre.code}", name)
-
-
-AGENTS = Table[SiteAgent](
-    title=_("Agents"),
-    key="agents",
-    columns=(
-        Column(_("Cluster"), _agent_of, "cluster__centre__name"),
-        Column(_("State"), lambda agent: chip("agent", agent_state(agent, now()))),
-        Column(_("Engine"), lambda agent: plain(agent.cluster.engine)),
-        Column(_("Version"), lambda agent: plain(agent.version)),
-        Column(_("Isolation"), lambda agent: plain(agent.isolation)),
-        Column(_("Enrolled"), lambda agent: moment(agent.enrolled_at)),
-        Column(_("Last seen"), lambda agent: moment(agent.last_seen_at)),
-    ),
-    order="cluster__centre__name",
-    search=("cluster__name", "cluster__centre__name"),
-    empty_title=_("No agent yet"),
-    empty_text=_("An agent runs inside a centre and pulls work; make an enrolment for a cluster."),
 )
 
 

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from suanwang.console.attempts import attempt, attempt_button
 from suanwang.console.catalogue import agent_state, offers
-from suanwang.console.export import table_page
 from suanwang.console.forms.centres import (
     RegisterCentre,
     RegisterCluster,
@@ -23,13 +22,12 @@ from suanwang.console.forms.centres import (
     SetPrice,
 )
 from suanwang.console.forms.sharing import Surroundings, lines
-from suanwang.console.lists.compute import AGENTS
 from suanwang.console.session import own_organisation, signed_in
 from suanwang.core.money import parse_yuan
 from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer, visible
 from suanwang.registry import services
-from suanwang.registry.models import Cluster, DataCentre, Price, SiteAgent
+from suanwang.registry.models import Cluster, DataCentre, Price
 from suanwang.site.clock import now
 
 _PER_HOUR = {"core_seconds": 3600, "card_seconds": 3600, "memory_mib_seconds": 3600 * 1024}
@@ -253,17 +251,3 @@ def verify(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponse:
         _("The centre was verified."),
     )
     return HttpResponseRedirect(f"/centres/{code}/manage")
-
-
-@require_safe
-@signed_in("agents.enrol")
-def agents(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Every agent one may see, with when it was last heard from."""
-    return table_page(
-        request,
-        "console/list.html",
-        AGENTS,
-        visible(SiteAgent, viewer).select_related("cluster__centre"),
-        heading=_("Agents"),
-        lead=_("The processes inside the centres that pull work and report usage."),
-    )

@@ -6,7 +6,7 @@ from suanwang.jobs.services.cancellation import cancel
 from suanwang.jobs.services.dispatch import Memory, abandon_expired, dispatch_once
 from suanwang.jobs.services.leases import GiveWay, Lease, Orders, lease
 from suanwang.jobs.services.output import put_file, take_log
-from suanwang.jobs.services.reports import StateReport, attempt_of, take_states
+from suanwang.jobs.services.reports import SiteRefusal, StateReport, attempt_of, take_states
 from suanwang.jobs.services.requests import forget_nonces, use_nonce
 from suanwang.jobs.services.reservations import cancel_reservation, reserve_nodes
 from suanwang.jobs.services.shares import Share, set_share
@@ -19,6 +19,7 @@ __all__ = [
     "Memory",
     "Orders",
     "Share",
+    "SiteRefusal",
     "StateReport",
     "abandon_expired",
     "attempt_of",

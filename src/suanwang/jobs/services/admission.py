@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, F, Max, Q
 
 from suanwang.jobs import bells
 from suanwang.jobs.asks import room_of
 from suanwang.jobs.floor import Floor
 from suanwang.jobs.models import Attempt, Job, JobEvent
-from suanwang.jobs.rules import LEASE_UNTAKEN, after
+from suanwang.jobs.rules import LEASE_UNTAKEN, SITE_SHUT, after
 from suanwang.jobs.services.reports import lose
 from suanwang.jobs.story import move, state_of
 from suanwang.placement import Placement, Preemption, Reason, Wait
@@ -37,13 +37,15 @@ class Tried(NamedTuple):
     charged: int
     refused_at: Mapping[UUID, datetime]
     """When clusters known by summary would not start it."""
+    refused_by: frozenset[UUID] = frozenset()
+    """Clusters whose own policy, as it still is, would not have it."""
 
 
 NEVER = Tried(0, 0, {})
 
 
-def tried(jobs: Iterable[UUID]) -> dict[UUID, Tried]:
-    """What some jobs have behind them; those never leased are left out."""
+def tried(jobs: Iterable[UUID], at: datetime) -> dict[UUID, Tried]:
+    """What some jobs have behind them at a moment; those never leased are left out."""
     rows = Attempt.objects.filter(job__in=list(jobs)).values_list("job_id").order_by()
     counts = rows.annotate(last=Max("number"), spent=Count("id", filter=Q(charged=True)))
     found = {job: (number, charged) for job, number, charged in counts}
@@ -51,11 +53,32 @@ def tried(jobs: Iterable[UUID]) -> dict[UUID, Tried]:
         return {}
     refused: dict[UUID, dict[UUID, datetime]] = {}
     refusals = Attempt.objects.filter(job__in=list(found), refused=True, cluster__summary=True)
-    for job, cluster, at in refusals.values_list("job_id", "cluster_id", "ended_at"):
+    for job, cluster, ended in refusals.values_list("job_id", "cluster_id", "ended_at"):
         known = refused.setdefault(job, {})
-        if at is not None:
-            known[cluster] = max(at, known.get(cluster, at))
-    return {job: Tried(*counted, refused.get(job, {})) for job, counted in found.items()}
+        if ended is not None:
+            known[cluster] = max(ended, known.get(cluster, ended))
+    barred = _barred(found, at)
+    return {
+        job: Tried(*counted, refused.get(job, {}), frozenset(barred.get(job, ())))
+        for job, counted in found.items()
+    }
+
+
+def _barred(jobs: Iterable[UUID], at: datetime) -> dict[UUID, set[UUID]]:
+    """By job the clusters whose policy refused it: until the moment they said, or until their
+    agent says that the policy is another now. What was refused because all was, is not held
+    against the pair: such a cluster is given nothing until its agent takes work again.
+    """
+    rows = (
+        Attempt.objects.filter(job__in=list(jobs))
+        .exclude(site_refusal__in=["", *SITE_SHUT])
+        .filter(Q(refused_until=None) | Q(refused_until__gt=at))
+        .filter(Q(agent=None) | Q(site_policy=F("agent__site_policy")))
+    )
+    found: dict[UUID, set[UUID]] = {}
+    for job, cluster in rows.values_list("job_id", "cluster_id"):
+        found.setdefault(job, set()).add(cluster)
+    return found
 
 
 @transaction.atomic
@@ -74,7 +97,7 @@ def admit(placements: Sequence[Placement], at: datetime) -> int:
     if not jobs:
         return 0
     floor = Floor(sorted({each.id for job in jobs for each in by_job[job.pk].machines}))
-    before = tried(job.pk for job in jobs)
+    before = tried((job.pk for job in jobs), at)
     leased = []
     for job in jobs:
         number = before.get(job.pk, NEVER).number + 1

@@ -101,7 +101,7 @@ def question(jobs: Sequence[Job], at: datetime, memory: Memory) -> Question:
     """The snapshot, the jobs in the words of placement, and the city's policy."""
     memory.learn(at)
     gangs = registry.gang_centres() if any(job.nodes > 1 for job in jobs) else frozenset()
-    before, expected = tried(job.pk for job in jobs), memory.expected
+    before, expected = tried((job.pk for job in jobs), at), memory.expected
     asks = []
     for job in jobs:
         past = before.get(job.pk, NEVER)
@@ -114,6 +114,7 @@ def question(jobs: Sequence[Job], at: datetime, memory: Memory) -> Question:
                 expected_seconds=expected.seconds(*request),
                 harmonic_seconds=expected.harmonic_seconds(*request),
                 refused_at=past.refused_at,
+                refused_by=past.refused_by,
             )
         )
     first = {one for ask in asks for one in ask.after}

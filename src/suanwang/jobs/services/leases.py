@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -9,14 +10,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from suanwang.jobs.models import Attempt, Job
 from suanwang.jobs.rules import LEASE_RENEWED
 from suanwang.registry.models import Node, SiteAgent
 
 _RENEWED_EVERY = timedelta(seconds=60)
+LEASES_AT_ONCE = 250
+LEASES_BYTES = 3 << 20
+"""What one answer carries of leases at most: an agent takes no answer of any length, and what is
+left over is handed out as soon as it has named the first.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,9 @@ class Lease:
     nodes: list[str] = field(default_factory=list)
     cards: list[list[int]] = field(default_factory=list)
     """Which cards on each node; empty without cards."""
+    organisation: str = ""
+    organisation_name: str = ""
+    """Whose job it is: the centre may choose whom it takes."""
 
 
 @dataclass(frozen=True)
@@ -66,39 +75,15 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     What the agent runs and the platform has given up, or never knew, must be stopped.
     """
     orders = Orders()
-    live = (
-        Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE)
-        .filter(Q(agent=None) | Q(agent=agent))
-        .select_related("job", "node")
-        .order_by("leased_at", "id")
+    live = Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE).filter(
+        Q(agent=None) | Q(agent=agent)
     )
-    names = _names_of_others(live)
-    renew, taken, told = [], [], []
-    for attempt in live:
-        named = attempt.pk in running
-        if attempt.job.state == Job.State.CANCELLING:
-            orders.cancel.append(attempt.pk)
-        elif attempt.give_way_by is not None and attempt.agent_id is not None:
-            left = math.ceil((attempt.give_way_by - at).total_seconds())
-            orders.give_way.append(GiveWay(attempt.pk, max(left, 1)))
-            if not attempt.give_way_told:
-                told.append(attempt.pk)
-        elif not named and attempt.state == Attempt.State.LEASED:
-            if attempt.agent_id is None:
-                taken.append(attempt.pk)
-            orders.leases.append(
-                Lease(
-                    attempt.pk,
-                    attempt.job_id,
-                    attempt.job.spec,
-                    attempt.node.name,
-                    attempt.expires_at,
-                    [attempt.node.name, *(names[node] for node in attempt.nodes_more)],
-                    attempt.cards,
-                )
-            )
-        if named and attempt.expires_at < at + LEASE_RENEWED - _RENEWED_EVERY:
-            renew.append(attempt.pk)
+    named = list(running)
+    something, strange = _glance(agent, named, at)
+    orders.cancel.extend(strange)
+    if not something:
+        return orders
+    taken, told = _look(live, set(running), orders, at)
     if taken:
         taken_now = Attempt.objects.filter(pk__in=taken, agent=None, state=Attempt.State.LEASED)
         if taken_now.update(agent=agent) < len(taken):  # another agent, or a cancel, came first
@@ -110,18 +95,89 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     if told:
         orders.news = True
         Attempt.objects.filter(pk__in=told).update(give_way_told=True)
-    if renew:
-        Attempt.objects.filter(pk__in=renew, state__in=Attempt.LIVE).update(
-            expires_at=at + LEASE_RENEWED
-        )
-    known = set(live.values_list("pk", flat=True)) if running else set()
-    ended = set(
-        Attempt.objects.filter(pk__in=running, state=Attempt.State.ENDED).values_list(
-            "pk", flat=True
-        )
-    )
-    orders.cancel.extend(sorted(set(running) - known - ended))
     return orders
+
+
+def _look(
+    live: QuerySet[Attempt], running: Collection[UUID], orders: Orders, at: datetime
+) -> tuple[list[UUID], list[UUID]]:
+    """Put what is to be said of live attempts into the orders; which leases nobody was handed
+    before, and which are told to give way for the first time. Of thousands that simply run
+    nothing is to be said, so nothing is read of them.
+    """
+    taken: list[UUID] = []
+    told: list[UUID] = []
+    rows = live.select_related("job__organisation", "node").order_by("leased_at", "id")
+    ordered = Q(job__state=Job.State.CANCELLING) | Q(give_way_by__isnull=False)
+    waiting = rows.filter(state=Attempt.State.LEASED).exclude(ordered)
+    special = [*rows.filter(ordered), *waiting[:LEASES_AT_ONCE]]
+    names = _names_of_others(special)
+    left_bytes = LEASES_BYTES
+    for attempt in special:
+        if attempt.job.state == Job.State.CANCELLING:
+            orders.cancel.append(attempt.pk)
+        elif attempt.give_way_by is not None and attempt.agent_id is not None:
+            left = math.ceil((attempt.give_way_by - at).total_seconds())
+            orders.give_way.append(GiveWay(attempt.pk, max(left, 1)))
+            if not attempt.give_way_told:
+                told.append(attempt.pk)
+        elif attempt.pk not in running and attempt.state == Attempt.State.LEASED:
+            left_bytes -= len(json.dumps(attempt.job.spec))
+            if left_bytes < 0 and orders.leases:
+                break  # leases come last; those left over are handed out at the next poll
+            if attempt.agent_id is None:
+                taken.append(attempt.pk)
+            orders.leases.append(
+                Lease(
+                    attempt.pk,
+                    attempt.job_id,
+                    attempt.job.spec,
+                    attempt.node.name,
+                    attempt.expires_at,
+                    [attempt.node.name, *(names[node] for node in attempt.nodes_more)],
+                    attempt.cards,
+                    str(attempt.job.organisation_id),
+                    attempt.job.organisation.name,
+                )
+            )
+    return taken, told
+
+
+_RENEW = """
+    UPDATE jobs_attempt SET expires_at = %s
+     WHERE id = ANY(%s::uuid[]) AND expires_at < %s
+       AND state IN ('leased', 'accepted', 'running') AND cluster_id = %s
+       AND (agent_id IS NULL OR agent_id = %s)
+"""
+_GLANCE = """
+    SELECT EXISTS (
+        SELECT 1 FROM jobs_attempt a JOIN jobs_job j ON j.id = a.job_id
+         WHERE a.cluster_id = %s AND a.state IN ('leased', 'accepted', 'running')
+           AND (a.state = 'leased' OR a.give_way_by IS NOT NULL OR j.state = 'cancelling')),
+      ARRAY(
+        SELECT named.id FROM unnest(%s::uuid[]) AS named(id)
+         WHERE NOT EXISTS (
+            SELECT 1 FROM jobs_attempt a
+             WHERE a.id = named.id
+               AND (a.state = 'ended'
+                    OR a.state IN ('leased', 'accepted', 'running') AND a.cluster_id = %s
+                       AND (a.agent_id IS NULL OR a.agent_id = %s)))
+         ORDER BY named.id)
+"""
+
+
+def _glance(agent: SiteAgent, named: list[UUID], at: datetime) -> tuple[bool, list[UUID]]:
+    """Renew what the agent names. Then whether anything is to be said of live attempts, and what
+    it names that the platform has given up or never gave it. Agents ask this all day: nothing is
+    made into objects here.
+    """
+    with connection.cursor() as cursor:
+        if named:
+            until, before = at + LEASE_RENEWED, at + LEASE_RENEWED - _RENEWED_EVERY
+            cursor.execute(_RENEW, [until, named, before, agent.cluster_id, agent.pk])
+        cursor.execute(_GLANCE, [agent.cluster_id, named, agent.cluster_id, agent.pk])
+        something, strange = cursor.fetchone()
+        return bool(something), list(strange)
 
 
 def _names_of_others(live: Iterable[Attempt]) -> dict[int, str]:

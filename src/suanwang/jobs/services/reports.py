@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,9 +13,17 @@ from django.db import transaction
 from suanwang.core.errors import NotFound, Refused
 from suanwang.jobs import bells, effects
 from suanwang.jobs.models import Attempt, Job
-from suanwang.jobs.rules import ENDS, LEASE_RENEWED, after, after_loss
+from suanwang.jobs.rules import (
+    ENDS,
+    LEASE_RENEWED,
+    SITE_REFUSALS,
+    SITE_SHUT,
+    after,
+    after_loss,
+)
 from suanwang.jobs.services.cancellation import release_hold
 from suanwang.jobs.story import move, state_of
+from suanwang.registry import services as registry
 from suanwang.registry.models import SiteAgent
 
 REPORTABLE: Final = frozenset({"accepted", "starting", "running", "refused", "lost", *ENDS})
@@ -30,6 +38,18 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True)
+class SiteRefusal:
+    """Why a centre's own policy was against a job."""
+
+    code: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    until: datetime | None = None
+    """When it would have it, if that is known."""
+    policy: str = ""
+    """The version of its policy file."""
+
+
+@dataclass(frozen=True)
 class StateReport:
     """One event of one attempt, numbered by the agent from 1."""
 
@@ -39,6 +59,7 @@ class StateReport:
     at: datetime
     exit_code: int | None = None
     reason: str = ""
+    refusal: SiteRefusal | None = None
 
 
 @transaction.atomic
@@ -104,6 +125,8 @@ def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> bool:
     unasked = event.state == "cancelled" and attempt.job.state != Job.State.CANCELLING
     if event.state in ("lost", "refused") or unasked:
         attempt.refused = event.state == "refused"
+        if attempt.refused and event.refusal is not None:
+            _note_refusal(attempt, agent, event.refusal)
         # Stopped by the site and not by its owner: it runs again, and this run costs nothing.
         lose(attempt, at=at, reason=event.reason or event.state)
     elif event.state in ENDS:
@@ -113,6 +136,22 @@ def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> bool:
     attempt.isolation = attempt.isolation or agent.isolation
     attempt.save()
     return attempt.state not in Attempt.LIVE
+
+
+def _note_refusal(attempt: Attempt, agent: SiteAgent, refusal: SiteRefusal) -> None:
+    known = refusal.code in SITE_REFUSALS and (
+        refusal.code != "site_hours_closed" or refusal.until is not None
+    )
+    code = refusal.code if known else "site_refused"
+    facts = dict(refusal.facts)
+    if refusal.until is not None:
+        facts["until_at"] = refusal.until.isoformat(timespec="minutes")
+    attempt.site_refusal, attempt.site_refusal_facts = code, facts
+    attempt.site_policy, attempt.refused_until = refusal.policy, refusal.until
+    if code in SITE_SHUT:
+        registry.told(
+            agent, registry.Door(code, agent.site_policy, agent.states_owed, agent.usage_owed)
+        )
 
 
 def _go_on(attempt: Attempt, state: str, happened: datetime) -> None:
@@ -159,12 +198,16 @@ def lose(attempt: Attempt, *, at: datetime, reason: str) -> None:
     job = attempt.job
     attempt.state, attempt.ended_at = Attempt.State.ABANDONED, at
     gave_way = attempt.give_way_by is not None
-    attempt.charged = not (gave_way or (attempt.refused and attempt.cluster.summary))
+    attempt.charged = not (
+        gave_way or attempt.site_refusal or (attempt.refused and attempt.cluster.summary)
+    )
     before = job.attempts.filter(charged=True, number__lt=attempt.number).count()
     following = after_loss(state_of(job), before + attempt.charged)
     job.cluster, job.started_at = (None, None) if following == "queued" else (job.cluster, None)
     facts = {"attempt": attempt.number, "node": attempt.node.name, "detail": reason[:500]}
-    requeued = "job_gave_way" if gave_way else "job_requeued"
+    requeued = "job_gave_way" if gave_way else attempt.site_refusal or "job_requeued"
+    if attempt.site_refusal:
+        facts |= attempt.site_refusal_facts | {"centre": attempt.cluster.centre.code}
     code = {"queued": requeued, "lost": "job_lost"}.get(following, "job_cancelled")
     move(job, following, code, facts, at=at)
     if following != "queued":

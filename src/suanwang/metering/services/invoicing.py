@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from suanwang.core.errors import NotAllowed, Refused
 from suanwang.metering import rules
@@ -16,7 +17,7 @@ from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
 
-_UNINVOICED = {"amount_fen__gt": 0, "invoice_line": None, "job__settlement__isnull": False}
+_UNINVOICED = ~Q(amount_fen=0) & Q(invoice_line=None, job__settlement__isnull=False)
 
 
 @transaction.atomic
@@ -35,7 +36,7 @@ def issue_invoice(
     # One invoice at a time for an organisation, so that no charge is taken twice.
     Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
     charges = list(
-        Charge.objects.filter(organisation=organisation, provider=provider, **_UNINVOICED)
+        Charge.objects.filter(_UNINVOICED, organisation=organisation, provider=provider)
         .select_related("usage")
         .order_by("usage__started_at", "job_id", "usage__meter")
     )
@@ -82,7 +83,7 @@ def _must_be_party(actor: Viewer, organisation: Organisation, provider: Organisa
 def issue_all(*, at: datetime) -> int:
     """Issue an invoice for every organisation and provider with uninvoiced charges."""
     pairs = (
-        Charge.objects.filter(**_UNINVOICED)
+        Charge.objects.filter(_UNINVOICED)
         .values_list("organisation_id", "provider_id")
         .distinct()
         .order_by("organisation_id", "provider_id")

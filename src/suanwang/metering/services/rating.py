@@ -42,7 +42,7 @@ def rate_pending(*, at: datetime, limit: int = BATCH) -> Rating:
             problem=None,
             attempt__state__in=[Attempt.State.ENDED, Attempt.State.ABANDONED],
         )
-        .select_related("attempt__job", "attempt__node", "attempt__cluster__centre")
+        .select_related("attempt__job", "attempt__node", "attempt__cluster__centre", "corrects")
         .select_for_update(of=("self", "attempt__job"), skip_locked=True)
         .order_by("received_at", "sequence")[:limit]
     )
@@ -87,6 +87,8 @@ def _rate(
     if isinstance(rated, rules.Unpriced):
         facts["moment"] = rated.moment.isoformat()
         return RatingProblem(usage=usage, code="price_unknown", facts=facts, found_at=at)
+    if usage.corrects is not None and not abandoned:
+        return _rate_correction(usage, rated, rates, model, facts, settled=settled, at=at)
     if settled and not abandoned and rated.amount_fen:
         return RatingProblem(usage=usage, code="job_already_settled", facts=facts, found_at=at)
     basis = Charge.Basis.PRICE if rated.parts else Charge.Basis.NOTHING_USED
@@ -95,6 +97,41 @@ def _rate(
         basis=Charge.Basis.ABANDONED if abandoned else basis,
         billed_quantity=part.quantity,
         amount_fen=rated.amount_fen,
+        parts=rated.parts,
+        at=at,
+    )
+
+
+def _rate_correction(
+    usage: UsageRecord,
+    rated: rules.Rated,
+    rates: Rates,
+    model: str | None,
+    facts: dict[str, object],
+    *,
+    settled: bool,
+    at: datetime,
+) -> Charge | RatingProblem:
+    """The difference to what the replaced record comes to; the sum is as if it had been right.
+
+    Of a settled job nothing is moved any more: a person decides (``usage_corrected_late``).
+    """
+    old = usage.corrects
+    assert old is not None  # noqa: S101 - a type
+    old.attempt = usage.attempt
+    before = price(old, rates, model)
+    if isinstance(before, rules.Unpriced):
+        facts["moment"] = before.moment.isoformat()
+        return RatingProblem(usage=usage, code="price_unknown", facts=facts, found_at=at)
+    difference = rated.amount_fen - before.amount_fen
+    if settled and difference:
+        facts |= {"was": old.quantity, "now": usage.quantity, "difference_fen": difference}
+        return RatingProblem(usage=usage, code="usage_corrected_late", facts=facts, found_at=at)
+    return _charge(
+        usage,
+        basis=Charge.Basis.CORRECTED,
+        billed_quantity=billed_part(usage).quantity,
+        amount_fen=difference,
         parts=rated.parts,
         at=at,
     )
@@ -149,7 +186,7 @@ def resolve_problem(
         raise Refused("reason_missing")
     if (resolution == "agreed") != (amount_fen > 0) or amount_fen > FEN_MAX:
         raise Refused("agreed_amount_impossible")
-    if resolution == "agreed" and problem.code == "job_already_settled":
+    if resolution == "agreed" and problem.code in ("job_already_settled", "usage_corrected_late"):
         raise Refused("problem_only_written_off")
     usage = UsageRecord.objects.select_related(
         "attempt__job", "attempt__cluster__centre", "attempt__job__organisation"

@@ -88,9 +88,10 @@ def settle_without_usage(job: Job, reason: str, *, actor: Viewer, at: datetime) 
 
 def _close(job: Job, *, at: datetime) -> Settlement:
     by_provider: dict[UUID, int] = dict(
-        Charge.objects.filter(job=job, amount_fen__gt=0)
+        Charge.objects.filter(job=job)
         .values_list("provider_id")
         .annotate(amount=Sum("amount_fen"))
+        .filter(amount__gt=0)
         .order_by("provider_id")
     )
     total = sum(by_provider.values())

@@ -30,6 +30,8 @@ class _Chain:
     known: dict[UUID, UsageRecord | RefusedUsage]
     attempts: dict[UUID, Attempt]
     metered: set[tuple[UUID, str]]
+    corrected: set[UUID]
+    """Records that are replaced already."""
     taken: list[UsageRecord] = field(default_factory=list)
     doubted: list[RefusedUsage] = field(default_factory=list)
 
@@ -45,6 +47,7 @@ def take_usage(
     ``usage_sequence_gap`` (with the expected one), ``usage_chain_broken``,
     ``usage_signature_wrong``. A good link whose content cannot be true is kept in the chain as a
     ``RefusedUsage`` for the operator: ``usage_attempt_unknown``, ``usage_metered_twice``,
+    ``usage_correction_unknown`` (what it points at is not the newest record of the same use),
     ``usage_more_than_allocated``, ``usage_before_lease``, ``usage_in_the_future``,
     ``usage_period_backwards``.
     """
@@ -88,6 +91,9 @@ def _open_chain(agent: SiteAgent, records: Sequence[SentRecord]) -> _Chain:
     ]
     heads = [head for rows in ends if (head := rows.first()) is not None]
     sequence, last_hash = max(heads, default=(0, FIRST_PREVIOUS_HASH))
+    replaced = [record.corrects for record in records if record.corrects is not None]
+    if replaced:
+        known.update(UsageRecord.objects.in_bulk(replaced))
     return _Chain(
         agent=agent,
         sequence=sequence,
@@ -97,6 +103,11 @@ def _open_chain(agent: SiteAgent, records: Sequence[SentRecord]) -> _Chain:
         metered=set(
             UsageRecord.objects.filter(attempt__in=attempts).values_list("attempt_id", "meter")
         ),
+        corrected=set(
+            UsageRecord.objects.filter(corrects__in=replaced).values_list("corrects_id", flat=True)
+        )
+        if replaced
+        else set(),
     )
 
 
@@ -114,6 +125,8 @@ def _take(chain: _Chain, record: SentRecord, *, at: datetime) -> None:
         chain.taken.append(row)
         chain.known[record.record_id] = row
         chain.metered.add((record.attempt_id, record.meter))
+        if record.corrects is not None:
+            chain.corrected.add(record.corrects)
         return
     facts = {"meter": record.meter, "quantity": record.quantity, "attempt": str(record.attempt_id)}
     doubted = RefusedUsage(
@@ -147,6 +160,8 @@ def _by_code(code: str, facts: Mapping[str, object]) -> Refused:
     match code:
         case "usage_attempt_unknown":
             return Refused("usage_attempt_unknown", **facts)
+        case "usage_correction_unknown":
+            return Refused("usage_correction_unknown", **facts)
         case "usage_metered_twice":
             return Refused("usage_metered_twice", **facts)
         case "usage_period_backwards":
@@ -172,7 +187,10 @@ def _doubt(chain: _Chain, record: SentRecord, *, at: datetime) -> str | None:
     attempt = chain.attempts.get(record.attempt_id)
     if attempt is None or attempt.cluster_id != chain.agent.cluster_id:
         return "usage_attempt_unknown"
-    if (record.attempt_id, record.meter) in chain.metered:
+    if record.corrects is not None:
+        if not _replaces_one(chain, record):
+            return "usage_correction_unknown"
+    elif (record.attempt_id, record.meter) in chain.metered:
         return "usage_metered_twice"
     return rules.doubt(
         record.quantity,
@@ -184,11 +202,23 @@ def _doubt(chain: _Chain, record: SentRecord, *, at: datetime) -> str | None:
     )
 
 
+def _replaces_one(chain: _Chain, record: SentRecord) -> bool:
+    """Whether what a correction points at is the newest record of the same use, of this agent."""
+    old = chain.known.get(record.corrects) if record.corrects is not None else None
+    return (
+        isinstance(old, UsageRecord)
+        and (old.agent_id, old.attempt_id, old.meter)
+        == (chain.agent.pk, record.attempt_id, record.meter)
+        and old.record_id not in chain.corrected
+    )
+
+
 def _usage_row(agent: SiteAgent, record: SentRecord, *, at: datetime) -> UsageRecord:
     return UsageRecord(
         record_id=record.record_id,
         agent=agent,
         sequence=record.sequence,
+        corrects_id=record.corrects,
         attempt_id=record.attempt_id,
         meter=record.meter,
         quantity=record.quantity,

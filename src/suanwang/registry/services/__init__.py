@@ -1,11 +1,15 @@
 """The verbs of the registry: the only writers of its tables, one transaction each."""
 
 from suanwang.registry.services.agents import (
+    Door,
+    Reported,
     create_enrolment,
     enrol,
+    order_drain,
     report_nodes,
     revoke_agent,
     seen,
+    told,
 )
 from suanwang.registry.services.catalogue import load_accelerators, load_divisions
 from suanwang.registry.services.centres import (
@@ -15,12 +19,15 @@ from suanwang.registry.services.centres import (
     register_centre,
     register_cluster,
     report_energy,
+    take_energy,
     verify_centre,
 )
 from suanwang.registry.services.prices import set_price
 from suanwang.registry.services.surroundings import describe_centre, measure_link
 
 __all__ = [
+    "Door",
+    "Reported",
     "close_centre",
     "create_enrolment",
     "declare_nodes",
@@ -30,6 +37,7 @@ __all__ = [
     "load_divisions",
     "measure_link",
     "open_cluster",
+    "order_drain",
     "register_centre",
     "register_cluster",
     "report_energy",
@@ -37,5 +45,7 @@ __all__ = [
     "revoke_agent",
     "seen",
     "set_price",
+    "take_energy",
+    "told",
     "verify_centre",
 ]

@@ -6,20 +6,41 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 
 from suanwang.core.errors import NotAllowed, Refused
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record
-from suanwang.registry.inventory import NodeReport
-from suanwang.registry.models import Cluster, SiteAgent
+from suanwang.registry.inventory import NODES_MAX, NodeReport
+from suanwang.registry.models import Cluster, Node, SiteAgent
 from suanwang.registry.services.centres import own, replace_inventory
 
 TOKEN_LIFE = timedelta(hours=24)
 _SEEN_EVERY = timedelta(seconds=10)
+
+
+class Reported(NamedTuple):
+    """What became of a report."""
+
+    revision: str
+    """Of the nodes as the books have them now."""
+    full_wanted: bool
+    changed: bool
+    """Whether anything placement looks at is different now."""
+
+
+class Door(NamedTuple):
+    """What an agent says of itself whenever it asks for work."""
+
+    closed: str = ""
+    """Why it takes no new work, as a code; empty: it does."""
+    site_policy: str = ""
+    states_owed: int = 0
+    usage_owed: int = 0
 
 
 def token_hash(token: str) -> str:
@@ -102,22 +123,84 @@ def report_nodes(
     isolation: str,
     gangs: bool = False,
     summary: bool = False,
+    abilities: Sequence[str] = (),
+    gone: Collection[str] = (),
+    after: str = "",
+    revision: str = "",
     at: datetime,
-) -> None:
-    """Replace what the books say about the agent's cluster by what it sees.
+) -> Reported:
+    """Make what the books say about the agent's cluster agree with what it sees.
+
+    Without ``after`` the nodes are all of them. With it they are those that changed since that
+    revision, and ``gone`` those that are no more; if the books are at another revision nothing is
+    written and everything is asked for.
 
     Refuses ``engine_of_another_kind`` and what ``check_inventory`` refuses.
     """
-    if engine != agent.cluster.engine:
-        raise Refused("engine_of_another_kind", reported=engine[:20], known=agent.cluster.engine)
-    replace_inventory(agent.cluster, nodes, at=at)
-    if (agent.cluster.gangs, agent.cluster.summary) != (gangs, summary):
-        agent.cluster.gangs, agent.cluster.summary = gangs, summary
-        agent.cluster.save(update_fields=["gangs", "summary"])
+    cluster = agent.cluster
+    if engine != cluster.engine:
+        raise Refused("engine_of_another_kind", reported=engine[:20], known=cluster.engine)
+    if after:
+        if nodes or gone:
+            cluster = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
+        if cluster.revision != after:
+            return Reported(cluster.revision, full_wanted=True, changed=False)
+    changed = not after or bool(nodes) or bool(gone)
+    if changed:
+        if after:
+            _no_more_than(cluster, nodes)
+        replace_inventory(
+            cluster, nodes, gone=gone if after else None, revision=revision[:64], at=at
+        )
+    if (cluster.gangs, cluster.summary) != (gangs, summary):
+        cluster.gangs, cluster.summary = gangs, summary
+        cluster.save(update_fields=["gangs", "summary"])
+        changed = True
+    agent.cluster = cluster
     agent.version = version[:40]
     agent.isolation = isolation[:60]
-    agent.last_seen_at = at
-    agent.save(update_fields=["version", "isolation", "last_seen_at"])
+    agent.abilities = [one[:20] for one in abilities][:20]
+    agent.last_seen_at = agent.last_report_at = at
+    agent.save(
+        update_fields=["version", "isolation", "abilities", "last_seen_at", "last_report_at"]
+    )
+    return Reported(revision[:64], full_wanted=False, changed=changed)
+
+
+def _no_more_than(cluster: Cluster, nodes: Sequence[NodeReport]) -> None:
+    """Refuses ``inventory_too_large``: changes must not add up to what one report may not be."""
+    up = Node.objects.filter(cluster=cluster, up=True).count()
+    if up > NODES_MAX or len(nodes) > NODES_MAX:
+        raise Refused("inventory_too_large", nodes=max(up, len(nodes)), limit=NODES_MAX)
+
+
+@transaction.atomic
+def order_drain(agent: SiteAgent, *, drain: bool, actor: Viewer, at: datetime) -> SiteAgent:
+    """Let an agent take no new work, or take it again; what runs ends in its own time.
+
+    Safe to repeat. Refuses ``agent_revoked`` and what ``own`` refuses.
+    """
+    own(agent.cluster.centre, actor, "agents.enrol")
+    if agent.revoked_at is not None:
+        raise NotAllowed("agent_revoked")
+    if agent.drain_ordered != drain:
+        agent.drain_ordered = drain
+        agent.save(update_fields=["drain_ordered"])
+        provider = agent.cluster.centre.provider
+        record(actor, "agents.drain", subject=agent, concerns=provider, at=at, drain=drain)
+    return agent
+
+
+def told(agent: SiteAgent, door: Door) -> bool:
+    """Note what an agent said at the door, if it is new; True if it takes work again."""
+    before = Door(agent.closed, agent.site_policy, agent.states_owed, agent.usage_owed)
+    if door == before:
+        return False
+    opened = before.closed != "" and door.closed == ""
+    again = opened or before.site_policy != door.site_policy
+    agent.closed, agent.site_policy, agent.states_owed, agent.usage_owed = door
+    agent.save(update_fields=["closed", "site_policy", "states_owed", "usage_owed"])
+    return again
 
 
 def seen(*agents: SiteAgent, at: datetime) -> None:

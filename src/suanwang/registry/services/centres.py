@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -22,6 +22,7 @@ from suanwang.registry.models import (
     Division,
     EnergyReading,
     Node,
+    SiteAgent,
 )
 
 _CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -188,15 +189,27 @@ def declare_nodes(
     return len(nodes)
 
 
-def replace_inventory(cluster: Cluster, nodes: Sequence[NodeReport], *, at: datetime) -> None:
+def replace_inventory(
+    cluster: Cluster,
+    nodes: Sequence[NodeReport],
+    *,
+    gone: Collection[str] | None = None,
+    revision: str = "",
+    at: datetime,
+) -> None:
     """Make the books say what was reported. A node no longer named is down, never deleted:
     attempts that ran on it still point at it. Runs inside the caller's transaction.
+
+    With ``gone`` the nodes are only those that changed, and these the names that are no more.
     """
-    Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
-    check_inventory(nodes, set(AcceleratorModel.objects.values_list("code", flat=True)))
+    locked = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
+    has_cards = any(node.cards[0] is not None for node in nodes)
+    models = AcceleratorModel.objects.values_list("code", flat=True) if has_cards else ()
+    check_inventory(nodes, set(models))
     rows = []
     for node in nodes:
         model, cards = node.cards
+        free = node.free or (None, None, None)
         rows.append(
             Node(
                 cluster=cluster,
@@ -206,19 +219,28 @@ def replace_inventory(cluster: Cluster, nodes: Sequence[NodeReport], *, at: date
                 memory_mib=node.memory_mib,
                 accelerator_model_id=model,
                 accelerators=cards,
+                free_cores=free[0],
+                free_memory_mib=free[1],
+                free_accelerators=free[2],
                 up=True,
                 reported_at=at,
             )
         )
-    written = ["rack", "cores", "memory_mib", "accelerator_model", "accelerators"]
+    free_columns = ["free_cores", "free_memory_mib", "free_accelerators"]
+    written = ["rack", "cores", "memory_mib", "accelerator_model", "accelerators", *free_columns]
     Node.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["cluster", "name"],
         update_fields=[*written, "up", "reported_at"],
     )
-    gone = Node.objects.filter(cluster=cluster, up=True)
-    gone.exclude(name__in=[node.name for node in nodes]).update(up=False, reported_at=at)
+    was_up = Node.objects.filter(cluster=cluster, up=True)
+    if gone is None:
+        was_up.exclude(name__in=[node.name for node in nodes]).update(up=False, reported_at=at)
+    elif gone:
+        was_up.filter(name__in=gone).update(up=False, reported_at=at)
+    if locked.revision != revision:
+        Cluster.objects.filter(pk=cluster.pk).update(revision=revision)
 
 
 @transaction.atomic
@@ -239,6 +261,57 @@ def report_energy(
     ``energy_overlaps``.
     """
     own(centre, actor, "energy.report")
+    reading = _enter(centre, start, end, it_wh, facility_wh, green_wh, at=at)
+    record(
+        actor,
+        "energy.report",
+        subject=centre,
+        concerns=centre.provider,
+        at=at,
+        it_wh=it_wh,
+        facility_wh=facility_wh,
+        green_wh=green_wh,
+    )
+    return reading
+
+
+@transaction.atomic
+def take_energy(
+    agent: SiteAgent,
+    *,
+    start: datetime,
+    end: datetime,
+    it_wh: int,
+    facility_wh: int,
+    green_wh: int,
+    at: datetime,
+) -> EnergyReading:
+    """Enter a reading that a centre's agent hands in. Idempotent: the same again is the same.
+
+    Refuses what ``report_energy`` refuses.
+    """
+    centre = agent.cluster.centre
+    amounts = {"it_wh": it_wh, "facility_wh": facility_wh, "green_wh": green_wh}
+    same = (
+        EnergyReading.objects.filter(
+            centre=centre, period=DateTimeTZRange(start, end), **amounts
+        ).first()
+        if start < end
+        else None
+    )
+    return same or _enter(centre, start, end, it_wh, facility_wh, green_wh, at=at)
+
+
+def _enter(
+    centre: DataCentre,
+    start: datetime,
+    end: datetime,
+    it_wh: int,
+    facility_wh: int,
+    green_wh: int,
+    *,
+    at: datetime,
+) -> EnergyReading:
     if not start < end <= at:
         raise Refused("energy_period_wrong", start=start.isoformat(), end=end.isoformat())
     if not (0 < it_wh <= facility_wh < _WATT_HOURS_MAX and 0 <= green_wh <= facility_wh):
@@ -254,14 +327,4 @@ def report_energy(
     if EnergyReading.objects.filter(centre=centre, period__overlap=reading.period).exists():
         raise Refused("energy_overlaps", start=start.isoformat(), end=end.isoformat())
     reading.save(force_insert=True)
-    record(
-        actor,
-        "energy.report",
-        subject=centre,
-        concerns=centre.provider,
-        at=at,
-        it_wh=it_wh,
-        facility_wh=facility_wh,
-        green_wh=green_wh,
-    )
     return reading

@@ -1,0 +1,313 @@
+"""What agents cost: the platform per heartbeat, usage taken a second, an agent's own memory.
+
+    PYTHONPATH=src python -m tests.benchmarks.bench_agents [--json]
+
+Starts the embedded PostgreSQL with fsync on in a temporary folder. Requests are really signed and
+go through the whole of the platform but the socket; the CPU is this process's (the web process,
+signing of the answer included, of the request not) and, beside it, PostgreSQL's. The agent whose
+memory is measured is a real one in a process of its own, with the in-memory engine, against a
+platform on loopback that leases it 5,000 jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from tests.benchmarks import bench_dispatch
+
+HEARTBEAT_MS_MAX = 2.0
+USAGE_FLOOR = 3_000
+MEMORY_MIB_MAX = 80
+NODES, RUNNING, AGENT_JOBS = 1_000, 200, 5_000
+BASE = "/api/v1/agent/"
+
+
+def main() -> int:
+    """Measure, print, and fail if a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--beats", type=int, default=300)
+    parser.add_argument("--records", type=int, default=12_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    from suanwang.site import postgres
+
+    home = Path(tempfile.mkdtemp(prefix="sw-bench-"))
+    home.chmod(0o711)
+    os.environ["SUANWANG_HOME"] = str(home)
+    server = postgres.start(home)
+    try:
+        found = _platform(options.beats, options.records)
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+    print(json.dumps(found, indent=2), flush=True)
+    found |= _memory()
+    found |= {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    print(json.dumps(found, indent=2))
+    good = (
+        max(found["delta_ms"], found["unchanged_ms"], found["poll_ms"]) <= HEARTBEAT_MS_MAX
+        and found["usage_per_second"] >= USAGE_FLOOR
+        and found["agent_mib"] <= MEMORY_MIB_MAX
+    )
+    return 0 if good else 1
+
+
+class Web:
+    """The platform without the socket: a WSGI application that is called."""
+
+    def __init__(self, agent_id: UUID, key: Any) -> None:
+        from django.core.handlers.wsgi import WSGIHandler
+
+        self._application = WSGIHandler()
+        self._agent_id, self._key = str(agent_id), key
+
+    def prepared(self, path: str, payload: Any) -> dict[str, Any]:
+        body = json.dumps(payload).encode()
+        headers = self._key.headers(
+            self._agent_id, "POST", BASE + path, body, timestamp=int(time.time())
+        )
+        return {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": BASE + path,
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "HTTP_HOST": "localhost",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(body),
+            "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_TYPE": "application/json",
+            **{f"HTTP_{name.upper().replace('-', '_')}": said for name, said in headers.items()},
+        }
+
+    def call(self, environ: dict[str, Any]) -> Any:
+        seen: list[str] = []
+        pieces = self._application(environ, lambda status, _headers: seen.append(status))
+        body = b"".join(pieces)
+        assert seen[0].startswith("200"), (seen, body[:500])
+        return json.loads(body)
+
+
+def _platform(beats: int, records: int) -> dict[str, Any]:
+    bench_dispatch._django()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    from suanwang.agent.signing import AgentKey
+    from suanwang.registry.models import SiteAgent
+
+    agents, people = bench_dispatch._city(1)
+    key = AgentKey.generate()
+    SiteAgent.objects.filter(pk=agents[0]).update(public_key=key.public)
+    web = Web(agents[0], key)
+    whole = [_node(number, 0) for number in range(NODES)]
+    engine = {"engine": "memory", "version": "1", "isolation": "none"}
+    began = time.process_time()
+    web.call(web.prepared("report", engine | {"nodes": whole, "revision": "r0"}))
+    full_ms = 1000 * (time.process_time() - began)
+    running = _running(agents[0], people[0])
+
+    def deltas() -> Iterator[dict[str, Any]]:
+        for beat in range(beats):
+            nodes = [_node((beat * 5 + each) % NODES, beat + 1) for each in range(5)]
+            said = {"nodes": nodes, "after": f"r{beat}", "revision": f"r{beat + 1}"}
+            yield web.prepared("report", engine | said)
+
+    last = {"after": f"r{beats}", "revision": f"r{beats}", "nodes": []}
+    found = {"nodes": NODES, "running": len(running), "full_report_ms": full_ms}
+    found |= _timed("delta", web, deltas())
+    found |= _timed("unchanged", web, (web.prepared("report", engine | last) for _ in range(beats)))
+    poll = {"running": [str(one) for one in running], "backlog": {"states": 0, "usage": 0}}
+    found |= _timed("poll", web, (web.prepared("poll", poll) for _ in range(beats)))
+    return found | _usage(web, key, agents[0], records)
+
+
+def _timed(name: str, web: Web, environs: Iterator[dict[str, Any]]) -> dict[str, float]:
+    prepared = list(environs)
+    for environ in prepared[:20]:
+        web.call(environ)
+    rest = prepared[20:]
+    database, began = _postgres_seconds(), time.process_time()
+    for environ in rest:
+        web.call(environ)
+    used, database = time.process_time() - began, _postgres_seconds() - database
+    return {
+        f"{name}_ms": 1000 * used / len(rest),
+        f"{name}_postgres_ms": 1000 * database / len(rest),
+    }
+
+
+def _postgres_seconds() -> float:
+    """CPU the server processes behind our connections have used."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        pids = [row[0] for row in cursor.fetchall()]
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _node(number: int, used: int) -> dict[str, Any]:
+    free = {"cores": 64 - used % 32, "memory_mib": 262144}
+    return {"name": f"n{number}", "cores": 64, "memory_mib": 262144, "free": free}
+
+
+def _running(agent_id: UUID, username: str) -> list[UUID]:
+    """Jobs that run on the cluster, as the books have them."""
+    from suanwang.core.jobspec import JobSpec
+    from suanwang.jobs import services as jobs
+    from suanwang.jobs.models import Attempt
+    from suanwang.people.models import Person
+    from suanwang.people.sign_in import viewer_for
+    from suanwang.registry.models import SiteAgent
+
+    viewer, at = viewer_for(Person.objects.get(username=username)), datetime.now(UTC)
+    for number in range(RUNNING):
+        spec = JobSpec(name=f"job-{number}", script="true", centre="centre-0")
+        jobs.submit(spec, actor=viewer, at=at)
+    agent = SiteAgent.objects.select_related("cluster").get(pk=agent_id)
+    while Attempt.objects.count() < RUNNING:
+        jobs.dispatch_once(datetime.now(UTC))
+    orders = jobs.lease(agent, set(), at=datetime.now(UTC))
+    for lease in orders.leases:
+        events = [
+            jobs.StateReport(lease.attempt_id, 1, "accepted", datetime.now(UTC)),
+            jobs.StateReport(lease.attempt_id, 2, "running", datetime.now(UTC)),
+        ]
+        jobs.take_states(agent, events, at=datetime.now(UTC))
+    return list(Attempt.objects.values_list("pk", flat=True))
+
+
+def _usage(web: Web, key: Any, agent_id: UUID, records: int) -> dict[str, Any]:
+    """Signed records of ended attempts, in the agent's own batches, each answer a commit."""
+    from suanwang.agent.spool import USAGE_AT_ONCE, Spool
+    from suanwang.jobs.models import Attempt, Job
+    from suanwang.metering.models import UsageRecord
+
+    pattern, job = Attempt.objects.first(), Job.objects.first()
+    assert pattern is not None and job is not None
+    ends, jobs, attempts = datetime.now(UTC), [], []
+    starts = ends - timedelta(seconds=10)
+    for _ in range(records // 2):
+        copy = Job(**{f.attname: getattr(job, f.attname) for f in Job._meta.concrete_fields})
+        copy.pk, copy.hold_id, copy.state = uuid4(), uuid4(), "succeeded"
+        jobs.append(copy)
+        attempts.append(
+            Attempt(
+                job=copy, cluster_id=pattern.cluster_id, node_id=pattern.node_id, state="ended",
+                agent_id=agent_id, leased_at=starts, expires_at=ends, started_at=starts,
+                ended_at=ends,
+            )
+        )  # fmt: skip
+    Job.objects.bulk_create(jobs, batch_size=1000)
+    Attempt.objects.bulk_create(attempts, batch_size=1000)
+    folder = Path(tempfile.mkdtemp(prefix="sw-bench-"))
+    spool = Spool(folder / "spool.sqlite")
+    with spool.transaction():
+        for attempt in attempts:
+            used = {"core_seconds": 10, "memory_mib_seconds": 10 * job.memory_mib}
+            spool.meter(key, str(attempt.pk), used, starts, ends)
+    began, cpu, taken = time.perf_counter(), time.process_time(), 0
+    while owed := spool.owed_usage():
+        answer = web.call(web.prepared("usage", {"records": owed}))
+        assert len(answer["accepted"]) == len(owed), answer["refused"][:2]
+        with spool.transaction():
+            spool.usage_settled(owed[-1]["sequence"])
+        taken += len(owed)
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    shutil.rmtree(folder, ignore_errors=True)
+    assert UsageRecord.objects.count() == taken == 2 * len(attempts)
+    return {
+        "usage_records": taken,
+        "usage_at_once": USAGE_AT_ONCE,
+        "usage_per_second": taken / took,
+        "usage_cpu_ms": 1000 * cpu / taken,
+    }
+
+
+AGENT = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from suanwang.agent.home import Home
+from suanwang.agent.process import Agent
+from suanwang.engines.memory import InMemoryEngine, Outcome
+from suanwang.engines.port import NodeFacts
+
+class Now:
+    def now(self): return datetime.now(UTC)
+
+home = Home(Path(sys.argv[1]))
+engine = InMemoryEngine(
+    Now(), [NodeFacts(f"n{n}", 64, 262144) for n in range(1000)], lambda *_: Outcome(86400)
+)
+Agent(home, engine, home.lock()).run()
+"""
+
+
+def _memory() -> dict[str, Any]:
+    from tests.contracts.agent_process import SOURCE, AgentProcess, job
+    from tests.contracts.platform_double import PlatformDouble
+
+    folder = Path(tempfile.mkdtemp(prefix="sw-bench-"))
+    double = PlatformDouble()
+    agent = AgentProcess(folder / "home", double)
+    agent.enrol()
+    spec = job("#!/bin/sh\n" + "# what a job of some size says\n" * 30 + "true\n", files_out=["*"])
+    attempts = [double.lease(spec) for _ in range(AGENT_JOBS)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", AGENT, str(agent.home)],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        runs: Callable[[], bool] = lambda: all(  # noqa: E731
+            "running" in double.told[one].states for one in attempts
+        )
+        double.until(runs, seconds=120, why="not all run")
+        time.sleep(5)
+        before, began = _cpu_of(process.pid), time.perf_counter()
+        time.sleep(10)
+        cpu = (_cpu_of(process.pid) - before) / (time.perf_counter() - began)
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        pss = int(re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[0])
+        peak = int(re.findall(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)[0])
+    finally:
+        process.kill()
+        process.wait()
+        double.go_away()
+        shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "agent_jobs": AGENT_JOBS,
+        "agent_mib": pss / 1024,
+        "agent_peak_mib": peak / 1024,
+        "agent_cpu_share": cpu,
+    }
+
+
+def _cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,156 @@
+"""Accounting that is late or comes to another figure: metered when it is there, corrected after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from suanwang.agent.gate import Gate
+from suanwang.agent.keeper import Keeper
+from suanwang.agent.signing import AgentKey, verify_record
+from suanwang.agent.spool import Spool
+from suanwang.core.clock import SimulatedClock
+from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
+from suanwang.engines.memory import InMemoryEngine, Outcome
+from suanwang.engines.port import NodeFacts, Observation, Usage
+
+from .agent_process import job
+
+
+class Accounting(InMemoryEngine):
+    """An engine whose accounting is a service of its own, with a mind of its own."""
+
+    seconds: int | None = None
+    """What it says every job took; None: it has not said yet."""
+
+    def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
+        found = super().observe(refs)
+        return {ref: replace(one, source="accounting") for ref, one in found.items()}
+
+    def usage(self, refs: Sequence[str]) -> dict[str, Usage]:
+        if self.seconds is None:
+            return {}
+        seconds = self.seconds
+        return {ref: replace(u, elapsed_seconds=seconds) for ref, u in super().usage(refs).items()}
+
+
+class Desk:
+    """An agent's hands and memory, with an engine of that kind."""
+
+    def __init__(self, home: Path) -> None:
+        self.now = datetime.now(UTC)
+        self.clock = SimulatedClock(self.now - timedelta(hours=1))
+        self.engine = Accounting(
+            self.clock, [NodeFacts("n1", 4, 4096)], lambda *_: Outcome(duration_seconds=20)
+        )
+        self.key = AgentKey.generate()
+        self.spool = Spool(home / "spool.sqlite")
+        self.keeper = Keeper(
+            self.engine, self.spool, self.key, home / "inbound", _no_files,
+            lambda: self.now, Gate(home / "site.yaml", home / "draining"),
+        )  # fmt: skip
+
+    def end_a_job(self) -> str:
+        attempt = str(uuid4())
+        spec = job("true").model_dump(mode="json")
+        self.keeper.take_leases(
+            [
+                {
+                    "attempt_id": attempt,
+                    "job_id": str(uuid4()),
+                    "spec": spec,
+                    "expires_at": (self.now + timedelta(hours=9)).isoformat(),
+                }
+            ]
+        )
+        self.keeper.round()
+        self.clock.advance(timedelta(seconds=60))
+        self.keeper.round()
+        self.spool.change(attempt, output_done=1)
+        return attempt
+
+    def chain(self) -> list[dict[str, Any]]:
+        """All records, each link verified."""
+        records, previous = self.spool.owed_usage(), FIRST_PREVIOUS_HASH
+        for record in records:
+            assert record["hash"] == record_hash(previous, record)
+            assert verify_record(self.key.public, record["hash"], record["signature"])
+            previous = record["hash"]
+        return records
+
+    def deliver(self) -> None:
+        with self.spool.transaction():
+            self.spool.events_settled(self.spool.owed_events())
+            if owed := self.spool.owed_usage():
+                self.spool.usage_settled(owed[-1]["sequence"])
+
+
+def _no_files(*_: Any) -> str:
+    raise AssertionError("no job here has files")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_usage_that_is_late_is_waited_for_and_the_job_is_not_forgotten(desk: Desk) -> None:
+    attempt = desk.end_a_job()
+    assert [event["state"] for event in desk.spool.owed_events()][-1] == "succeeded"
+    assert desk.chain() == []
+    desk.deliver()
+    desk.keeper.reconcile()
+    assert desk.spool.settled() == []
+
+    desk.engine.seconds = 20
+    desk.keeper.reconcile()
+    assert [(one["meter"], one["quantity"]) for one in desk.chain()] == [
+        ("core_seconds", 20), ("memory_mib_seconds", 20 * 256),
+    ]  # fmt: skip
+    desk.keeper.reconcile()
+    assert len(desk.chain()) == 2
+    assert {one["attempt_id"] for one in desk.chain()} == {attempt}
+
+
+def test_usage_that_never_comes_is_given_up_by_name_after_a_week(desk: Desk) -> None:
+    attempt = desk.end_a_job()
+    desk.deliver()
+    desk.now += timedelta(days=6)
+    desk.keeper.reconcile()
+    assert desk.spool.settled() == []
+    desk.now += timedelta(days=2)
+    desk.keeper.reconcile()
+    assert [row.attempt_id for row in desk.spool.settled()] == [attempt]
+    assert desk.spool.summary()["refusals"][0]["code"] == "usage_never_came"
+
+
+def test_a_corrected_figure_makes_records_that_point_at_the_ones_they_replace(desk: Desk) -> None:
+    desk.engine.seconds = 20
+    desk.end_a_job()
+    desk.deliver()
+    first = desk.spool.usage_wanted_from(1) and desk.chain()
+    assert isinstance(first, list) and not any("corrects" in one for one in first)
+
+    for seconds in (23, 19):
+        before = {one["meter"]: one["record_id"] for one in desk.chain()}
+        desk.engine.seconds = seconds
+        desk.keeper.reconcile()
+        newest = desk.chain()[-2:]
+        assert {one["meter"]: one["corrects"] for one in newest} == before
+        assert newest[0]["quantity"] == seconds
+    assert len(desk.chain()) == 6
+    with pytest.raises(AssertionError):  # which record it replaces is covered by the signature
+        forged = desk.chain()[-1] | {"corrects": first[0]["record_id"]}
+        assert forged["hash"] == record_hash(str(forged["previous_hash"]), forged)
+
+    desk.now += timedelta(hours=2)
+    desk.keeper.reconcile()
+    desk.engine.seconds = 40
+    desk.keeper.reconcile()
+    assert len(desk.chain()) == 6  # an hour after its end the figure stands

@@ -1,0 +1,111 @@
+"""Accounting that comes to another figure later: no second is billed twice, none dropped."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from suanwang.core.errors import Refused
+from suanwang.metering import audit
+from suanwang.metering import services as metering
+from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRecord
+
+
+def correct(city: Any, old: UsageRecord, quantity: int) -> tuple[list[str], list[str]]:
+    """A correction of a record as its agent would send it; what was accepted and refused."""
+    record = city.meter.record(
+        old.attempt_id, old.meter, quantity, old.started_at,
+        max(old.ended_at, old.started_at + timedelta(seconds=quantity)),
+        corrects=str(old.record_id),
+    )  # fmt: skip
+    accepted, refused = metering.take_usage(city.agent, [record], at=city.now)
+    return accepted, [str(one["code"]) for one in refused]
+
+
+def reported(city: Any) -> Any:
+    """A job that ran for half an hour on a core, reported but not settled: 50 fen."""
+    job = city.job(cores=1, ran_seconds=1800)
+    city.report(job)
+    return job
+
+
+def core_record(job: Any) -> UsageRecord:
+    return UsageRecord.objects.get(
+        attempt__job=job, meter="core_seconds", corrected_by__isnull=True
+    )
+
+
+def kept() -> None:
+    broken = [found for check in audit.checks() if not (found := check()).kept]
+    assert broken == []
+
+
+@pytest.mark.parametrize("rated_before", [False, True])
+@pytest.mark.parametrize("quantities", [[3600], [900], [0], [3600, 900], [900, 1801], [1800]])
+def test_a_job_costs_what_its_last_correction_says_whenever_that_comes(
+    city: Any, quantities: list[int], rated_before: bool
+) -> None:
+    job = reported(city)
+    for quantity in quantities:
+        if rated_before:
+            metering.rate_pending(at=city.now)
+        assert correct(city, core_record(job), quantity)[1] == []
+    metering.rate_pending(at=city.now)
+    settlement = metering.settle(job, at=city.now)
+    # 100 fen an hour; each record rounded half up, as if it had been right at once
+    assert settlement.amount_fen == (quantities[-1] * 100 * 2 + 3600) // 7200
+    assert sum(Charge.objects.values_list("amount_fen", flat=True)) == settlement.amount_fen
+    kept()
+    if settlement.amount_fen:
+        assert city.invoice().total_fen == settlement.amount_fen
+        kept()
+
+
+def test_after_the_settlement_a_person_decides_and_nothing_moves_by_itself(city: Any) -> None:
+    job = reported(city)
+    metering.rate_pending(at=city.now)
+    settled = metering.settle(job, at=city.now).amount_fen
+    correct(city, core_record(job), 900)
+    metering.rate_pending(at=city.now)
+    problem = RatingProblem.objects.get()
+    assert problem.code == "usage_corrected_late"
+    assert (problem.facts["was"], problem.facts["now"]) == (1800, 900)
+    assert problem.facts["difference_fen"] == -25
+    with pytest.raises(Refused, match="problem_only_written_off"):
+        metering.resolve_problem(
+            problem, "agreed", reason="x", amount_fen=5, actor=city.operator, at=city.now
+        )
+    assert Settlement.objects.get(job=job).amount_fen == settled
+    kept()
+
+
+def test_a_correction_of_something_else_is_refused_and_never_billed(city: Any) -> None:
+    job, other = reported(city), reported(city)
+    first = core_record(job)
+    record = city.meter.record(
+        core_record(other).attempt_id, "core_seconds", 5, first.started_at, first.ended_at,
+        corrects=str(first.record_id),
+    )  # fmt: skip
+    _, refused = metering.take_usage(city.agent, [record], at=city.now)
+    assert [one["code"] for one in refused] == ["usage_correction_unknown"]
+    assert correct(city, first, 900)[1] == []
+    assert correct(city, first, 901)[1] == ["usage_correction_unknown"]  # not the newest
+    metering.rate_pending(at=city.now)
+    assert metering.settle(job, at=city.now).amount_fen == 25
+    kept()
+
+
+def test_a_correction_is_counted_once_however_often_it_comes(city: Any) -> None:
+    job = reported(city)
+    old = core_record(job)
+    record = city.meter.record(
+        old.attempt_id, old.meter, 900, old.started_at, old.ended_at, corrects=str(old.record_id)
+    )
+    first = metering.take_usage(city.agent, [record], at=city.now)
+    assert metering.take_usage(city.agent, [record, record], at=city.now) == (first[0] * 2, [])
+    forged = {**record, "corrects": str(core_record(job).record_id)}
+    refused = metering.take_usage(city.agent, [forged], at=city.now)[1]
+    assert [one["code"] for one in refused] == ["usage_record_differs"]
+    kept()
