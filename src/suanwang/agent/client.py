@@ -25,7 +25,8 @@ from suanwang.core.signed import NONCE_HEADER, SIGNATURE_HEADER
 
 BASE = "/api/v1/agent"
 _ANSWER_BYTES_MAX = 8 << 20
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+READ_SECONDS = 30.0
+"""How long an answer may be silent; a half-open connection is given up after it."""
 _SKEW_NOTED_SECONDS = 3
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -67,7 +68,7 @@ class PlatformClient:
         """How far the platform's clock is ahead of this machine's."""
         self._http = httpx.Client(
             base_url=url.rstrip("/"),
-            timeout=_TIMEOUT,
+            timeout=httpx.Timeout(READ_SECONDS, connect=10.0),
             trust_env=not local,  # a proxy leads out of the house, not into it
             headers={"User-Agent": f"suanwang-agent/{__version__}"},
             follow_redirects=False,
@@ -183,7 +184,7 @@ class PlatformClient:
     ) -> tuple[str, int, bytes, str]:
         """One signed request: its nonce, and the status, body and signature of the answer."""
         headers = {} if content_type is None else {"Content-Type": content_type}
-        timeout = httpx.Timeout(30.0 + patience, connect=10.0)
+        timeout = httpx.Timeout(READ_SECONDS + patience, connect=10.0)
         request = self._http.build_request(
             method, f"{BASE}/{path}", content=body, headers=headers, timeout=timeout
         )

@@ -85,17 +85,22 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
         return orders
     taken, told = _look(live, set(running), orders, at)
     if taken:
-        taken_now = Attempt.objects.filter(pk__in=taken, agent=None, state=Attempt.State.LEASED)
-        if taken_now.update(agent=agent) < len(taken):  # another agent, or a cancel, came first
-            mine = set(
-                Attempt.objects.filter(pk__in=taken, agent=agent).values_list("pk", flat=True)
-            )
-            lost = set(taken) - mine
-            orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
+        mine = _unlocked(taken, agent=None, state=Attempt.State.LEASED)
+        Attempt.objects.filter(pk__in=mine).update(agent=agent)
+        lost = set(taken) - mine  # another agent, or a cancel, came first
+        orders.leases[:] = [each for each in orders.leases if each.attempt_id not in lost]
     if told:
         orders.news = True
-        Attempt.objects.filter(pk__in=told).update(give_way_told=True)
+        Attempt.objects.filter(pk__in=_unlocked(told)).update(give_way_told=True)
     return orders
+
+
+def _unlocked(attempts: Iterable[UUID], **still: Any) -> set[UUID]:
+    """Those that are still so, locked; without those somebody has at hand just now. Reports lock
+    attempts job by job: whoever waited here for one of many could wait in a circle.
+    """
+    rows = Attempt.objects.select_for_update(skip_locked=True, of=("self",))
+    return set(rows.filter(pk__in=list(attempts), **still).values_list("pk", flat=True))
 
 
 def _look(
@@ -145,9 +150,12 @@ def _look(
 
 _RENEW = """
     UPDATE jobs_attempt SET expires_at = %s
-     WHERE id = ANY(%s::uuid[]) AND expires_at < %s
-       AND state IN ('leased', 'accepted', 'running') AND cluster_id = %s
-       AND (agent_id IS NULL OR agent_id = %s)
+     WHERE id IN (
+        SELECT id FROM jobs_attempt
+         WHERE id = ANY(%s::uuid[]) AND expires_at < %s
+           AND state IN ('leased', 'accepted', 'running') AND cluster_id = %s
+           AND (agent_id IS NULL OR agent_id = %s)
+           FOR UPDATE SKIP LOCKED)
 """
 _GLANCE = """
     SELECT EXISTS (

@@ -178,6 +178,9 @@ def _end(attempt: Attempt, event: StateReport, happened: datetime) -> None:
     job = attempt.job
     following = after(state_of(job), ENDS[event.state])
     attempt.state = Attempt.State.ENDED
+    if event.state == "succeeded":
+        # Whatever news of its start was lost: it ran, so its use is still to come.
+        attempt.started_at = attempt.started_at or happened
     attempt.ended_at = max(happened, attempt.started_at or happened)
     job.ended_at = attempt.ended_at
     job.exit_code = event.exit_code
