@@ -29,4 +29,9 @@ def open_engine(kind: str, options: Mapping[str, Any], folder: Path) -> Engine:
             from suanwang.engines.local.engine import LocalEngine
 
             return LocalEngine(LocalSettings(folder, **options))
+        case "slurm":
+            from suanwang.engines.slurm.engine import SlurmEngine
+            from suanwang.engines.slurm.settings import SlurmSettings
+
+            return SlurmEngine(SlurmSettings.model_validate(options), folder)
     raise UnknownEngine(kind)
