@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from suanwang.engines.local.processes import die_with_parent
+
 PROGRAMS = (
     "munged", "slurmctld", "slurmd", "slurmdbd", "slurmrestd",
     "sbatch", "sacct", "mariadbd", "mariadb-install-db",
@@ -52,6 +54,7 @@ class SlurmCluster:
         self.url = f"http://127.0.0.1:{self.ports['rest']}"
         self.groups = (_GROUPS / "memory").is_dir() and os.access(_GROUPS / "memory", os.W_OK)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._first_job_id = 1
 
     # -- the whole ------------------------------------------------------------------
 
@@ -98,6 +101,12 @@ class SlurmCluster:
 
     # -- its parts -------------------------------------------------------------------
 
+    def wait_for_accounting(self, name: str) -> None:
+        """Until accounting, which is told a little later, has the end of a job."""
+        words = ("sacct", "-n", "-X", "-S", "now-1days", f"--name={name}", "-o", "State")
+        ends = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
+        wait_until(lambda: self.run(*words).strip().startswith(ends), f"accounting has {name}")
+
     def start_munge(self) -> None:
         key = self.folder / "munge" / "key"
         key.touch(0o600)
@@ -118,10 +127,10 @@ class SlurmCluster:
             )  # fmt: skip
         sock = self.folder / "sql" / "sock"
         self._spawn(
-            "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={data}", f"--socket={sock}",
+            "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={sock}",
             "--bind-address=127.0.0.1", f"--port={self.ports['sql']}",
             f"--pid-file={self.folder}/sql/pid", "--innodb-buffer-pool-size=64M",
-            "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=2",
+            "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=2", user="mysql",
         )  # fmt: skip
         wait_until(lambda: _answers(self.ports["sql"]), "the database answers")
         rights = "CREATE USER IF NOT EXISTS 'slurm'@'localhost' IDENTIFIED BY 'slurm'; "
@@ -132,9 +141,15 @@ class SlurmCluster:
         self._spawn("slurmdbd", "-D", user="slurm")
         wait_until(lambda: _answers(self.ports["dbd"]), "accounting answers")
 
-    def start_controller(self) -> None:
-        self._spawn("slurmctld", "-D", user="slurm")
+    def start_controller(self, *, forgetful: bool = False) -> None:
+        """Forgetful: without what it knew of jobs, as after the loss of its state."""
+        if forgetful:
+            self._first_job_id += 10_000  # ids are not given out twice
+            self._write_configuration()
+        self._spawn("slurmctld", "-D", *(["-c"] if forgetful else []), user="slurm")
         wait_until(lambda: self._says("scontrol", "ping"), "the controller answers")
+        if forgetful:
+            wait_until(lambda: self.idle_nodes() == set(self.nodes), "all nodes are idle")
 
     def start_node(self, node: str) -> None:
         (self.folder / "spool" / node).mkdir(parents=True, exist_ok=True)
@@ -155,7 +170,8 @@ class SlurmCluster:
 
     def idle_nodes(self) -> set[str]:
         try:
-            return set(self.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split())
+            lines = self.run("sinfo", "-h", "-N", "-o", "%N %T").splitlines()
+            return {node for node, state in map(str.split, lines) if state == "idle"}
         except subprocess.CalledProcessError:
             return set()
 
@@ -202,6 +218,7 @@ class SlurmCluster:
                 group=account.pw_gid if account is not None else None,
                 extra_groups=[] if account is not None else None,
                 start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - also where a test run is killed
             )
 
     # -- its files ------------------------------------------------------------------------
@@ -216,9 +233,10 @@ class SlurmCluster:
     def _write_configuration(self) -> None:
         etc, sock = self.folder / "etc", self.folder / "munge" / "sock"
         jwt = etc / "jwt.key"
-        jwt.touch(0o600)
-        jwt.write_bytes(secrets.token_bytes(32))
-        shutil.chown(jwt, "slurm", "slurm")
+        if not jwt.exists():
+            jwt.touch(0o600)
+            jwt.write_bytes(secrets.token_bytes(32))
+            shutil.chown(jwt, "slurm", "slurm")
         both = f"""
 AuthType=auth/munge
 AuthInfo=socket={sock}
@@ -269,6 +287,7 @@ StorageLoc=slurm
         )
         return f"""
 ClusterName=city
+FirstJobId={self._first_job_id}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={self.ports["ctld"]}
 SlurmUser=slurm

@@ -180,11 +180,14 @@ def _peak(step: Mapping[str, Any]) -> int:
 
 def node_row(entry: Mapping[str, Any]) -> NodeRow:
     flags = {text(one).upper() for one in entry.get("state_flags") or ()}
+    name, cores, memory = (entry.get(field) for field in ("name", "cpus", "real_memory"))
+    if not text(name) or number(cores) is None or number(memory) is None:
+        raise EngineUnavailable("slurmrestd answered nodes that are none")
     return NodeRow(
-        text(entry.get("name")),
-        number(entry.get("cpus")) or 0,
+        text(name),
+        number(cores) or 0,
         number(entry.get("alloc_cpus")) or 0,
-        number(entry.get("real_memory")) or 0,
+        number(memory) or 0,
         number(entry.get("alloc_memory")) or 0,
         text(entry.get("gres")),
         text(entry.get("gres_used")),

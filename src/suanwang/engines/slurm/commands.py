@@ -24,7 +24,7 @@ from suanwang.engines.slurm.rows import (
     told,
 )
 from suanwang.engines.slurm.settings import SlurmSettings
-from suanwang.engines.slurm.transport import Batch
+from suanwang.engines.slurm.transport import Batch, NotTaken
 
 _LIVE: Final = (
     ("JobID", 20), ("State", 20), ("exit_code", 14), ("StartTime", 20), ("EndTime", 20),
@@ -53,7 +53,8 @@ class Commands:
         self._partition = settings.partition
 
     def version(self) -> str:
-        return f"{self._ask('sinfo', '--version').strip().removeprefix('slurm ')} (commands)"
+        found = re.search(r"\d+\.\d+\S*", self._ask("sinfo", "--version"))
+        return f"{found[0] if found else 'unknown'} (commands)"
 
     def isolation(self) -> str:
         config = self._ask("scontrol", "show", "config")
@@ -135,7 +136,7 @@ class Commands:
             _, time, size = line.split("|")
             most = size.rpartition("-")[2]
             return PartitionLimits(seconds(time), int(most) if most.isdecimal() else None)
-        raise EngineUnavailable("sinfo shows no such partition")
+        raise NotTaken(True, "engine_no_partition", f"no partition {self._partition} here")
 
     def close(self) -> None:
         """Nothing is kept open."""

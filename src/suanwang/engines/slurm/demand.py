@@ -108,6 +108,7 @@ class Offer:
         self._nodes: list[NodeRow] = []
         self._limits = PartitionLimits()
         self._looked_at = float("-inf")
+        self._no_partition: NotTaken | None = None
 
     def facts(self) -> list[NodeFacts]:
         self._look()
@@ -116,6 +117,8 @@ class Offer:
     def gres_for(self, spec: JobSpec) -> str | None:
         """The cards of a job on each node. Raises ``NotTaken`` where it could never start."""
         self._look()
+        if self._no_partition is not None:
+            raise self._no_partition
         gres = self._models.gres(spec, self._nodes)
         check(spec, gres, self._nodes, self._limits)
         return gres
@@ -123,5 +126,9 @@ class Offer:
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._looked_at >= self._pause:
-            self._nodes, self._limits = self._transport.nodes(), self._transport.limits()
+            self._nodes, self._no_partition = self._transport.nodes(), None
+            try:
+                self._limits = self._transport.limits()
+            except NotTaken as error:
+                self._no_partition = error
             self._looked_at = now

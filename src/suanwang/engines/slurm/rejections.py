@@ -26,6 +26,7 @@ _LATER: Final = (
     "temporarily unable to accept job",
     "Resource temporarily unavailable",
     "Required partition not available",
+    "Required node not available",
     "Job submit limit",
     "maximum job count",
 )

@@ -28,8 +28,10 @@ from suanwang.engines.slurm.settings import SlurmSettings
 from suanwang.engines.slurm.tokens import Tokens
 from suanwang.engines.slurm.transport import Batch, NotTaken
 
-SPOKEN: Final = ("v0.0.38", "v0.0.37", "v0.0.36")
-"""The versions this speaks, newest first; each is tried against the real one."""
+SPOKEN: Final = ("v0.0.38", "v0.0.37")
+"""The versions this speaks, newest first; each is tried against the real one. v0.0.36 has neither
+accounting nor what is free.
+"""
 _ANSWER_BYTES_MAX: Final = 64 << 20
 _DAY: Final = 86_400
 _MANY: Final = 200
@@ -109,7 +111,10 @@ class Rest:
 
     def live(self) -> list[JobRow]:
         def of_user(entry: dict[str, Any]) -> JobRow | None:
-            return live_row(entry) if entry.get("user_name") == self._account.name else None
+            # Some versions leave the name open.
+            user = entry.get("user_name") or entry.get("user_id")
+            mine = user in (self._account.name, self._account.uid)
+            return live_row(entry) if mine else None
 
         return ours(self._list(f"/slurm/{self._speak()}/jobs", "jobs", of_user), self._prefix)
 
@@ -147,7 +152,7 @@ class Rest:
         name = self._where()
         found = [one for one in self._partitions() if text(one.get("name")) == name]
         if not found:
-            raise EngineUnavailable("slurmrestd shows no such partition")
+            raise NotTaken(True, "engine_no_partition", f"no partition {name} here")
         return limits(found[0])
 
     def _where(self) -> str | None:

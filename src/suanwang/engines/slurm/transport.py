@@ -67,6 +67,7 @@ class Transport(Protocol):
     def nodes(self) -> list[NodeRow]:
         """The nodes of the partition."""
 
-    def limits(self) -> PartitionLimits: ...
+    def limits(self) -> PartitionLimits:
+        """Of the partition. Raises ``NotTaken`` where there is none of its name."""
 
     def close(self) -> None: ...

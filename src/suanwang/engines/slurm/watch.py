@@ -92,7 +92,7 @@ class Watch:
         live = self.live(after=max(submitted, default=float("-inf")))
         found, missing = {}, []
         for row in rows:
-            job = live.get(row.job_id) if row.job_id is not None else None
+            job = self._the_begun(row, live)
             if job is not None and job.name == row.key:
                 self._missing_since.pop(row.key, None)
                 found[row.key] = self._seen(row, job)
@@ -101,6 +101,15 @@ class Watch:
         if missing:
             found |= self._in_accounting(missing, alone=not found)
         return found
+
+    def _the_begun(self, row: SpoolRow, live: Mapping[int, JobRow]) -> JobRow | None:
+        """The Slurm job of a row; where another one of the same attempt came first, that one."""
+        job = live.get(row.job_id) if row.job_id is not None else None
+        if job is not None and job.exit_code == BEGUN_BEFORE and job.name == row.key:
+            first = self._places.begun_by(row.key)
+            other = live.get(first) if first is not None else None
+            return other if other is not None and other.name == row.key else job
+        return job
 
     def _in_accounting(self, missing: Sequence[SpoolRow], *, alone: bool) -> dict[str, Seen]:
         now = time.monotonic()
@@ -187,7 +196,7 @@ class Watch:
                 return EngineState.NODE_FAILED, row.wish
             case EngineState.CANCELLED:
                 return state, "" if row.wish is not None else "cancelled_at_the_centre"
-            case EngineState.FAILED if left is None and self._never_began(row, job):
+            case EngineState.FAILED if self._never_began(row, job, left):
                 return EngineState.NODE_FAILED, f"never_began: {job.reason or job.exit_code}"
             case EngineState.TIMEOUT:
                 return state, "walltime"
@@ -197,13 +206,13 @@ class Watch:
                 return state, ""
         return state, job.reason
 
-    def _never_began(self, row: SpoolRow, job: JobRow) -> bool:
+    def _never_began(self, row: SpoolRow, job: JobRow, left: int | None) -> bool:
         """The node could not start it, or Slurm started it again though it must not."""
+        begun = self._places.begun_by(row.key)
         if job.exit_code == BEGUN_BEFORE:
-            return True
+            return left is None or begun != job.job_id
         launched = job.reason != "JobLaunchFailure" and job.exit_code is not None
-        broken = job.exit_code == NO_PLACE or not launched
-        return broken and self._places.begun_by(row.key) is None
+        return begun is None and left is None and (job.exit_code == NO_PLACE or not launched)
 
 
 def _ran_out(row: SpoolRow, job: JobRow) -> bool:
