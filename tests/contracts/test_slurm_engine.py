@@ -272,17 +272,20 @@ def test_more_memory_than_asked_for_ends_it(bench: SlurmBench) -> None:
         assert output(bench, "a1") == ""
 
 
-def test_a_cancel_lets_it_save_and_no_longer_than_granted(bench: SlurmBench) -> None:
-    saves = "trap 'echo saving; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done"
+def test_a_cancel_lets_it_save_as_long_as_granted(bench: SlurmBench) -> None:
+    """The cluster's own KillWait is two seconds."""
+    saves = "trap 'sleep 3; echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done"
     stays = "trap '' TERM\necho ready\nwhile :; do sleep 0.05; done"
-    first, second = submit(bench, "a1", saves), submit(bench, "a2", stays)
-    for ref in (first, second):
+    refs = [submit(bench, f"a{number}", stays if number else saves) for number in range(3)]
+    for ref in refs:
         until(bench, ref, lambda _, r=ref: b"ready" in bench.engine.logs(r, "stdout", 0).data)
-    bench.engine.cancel([first], 30)
-    bench.engine.cancel([second], 0)
-    assert ended(bench, first).state is EngineState.CANCELLED
-    assert ended(bench, second).state is EngineState.CANCELLED
-    assert output(bench, first) == "ready\nsaving\n"
+    for ref, grace_seconds in zip(refs, (30, 1, 0), strict=True):
+        bench.engine.cancel([ref], grace_seconds, reason="gave_way" if grace_seconds == 1 else "")
+    seen = [ended(bench, ref) for ref in refs]
+    states = (EngineState.CANCELLED, EngineState.NODE_FAILED, EngineState.CANCELLED)
+    assert tuple(one.state for one in seen) == states
+    assert seen[1].reason == "gave_way"
+    assert output(bench, refs[0]) == "ready\nsaved\n"
 
 
 def test_an_end_that_the_centre_wished_says_so(make: Make) -> None:

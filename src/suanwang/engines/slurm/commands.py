@@ -113,10 +113,16 @@ class Commands:
                 found += _past_rows(said)
         return ours(found, self._settings.prefix)
 
+    def signal(self, ids: Sequence[int]) -> None:
+        self._cancel(ids, "--signal=TERM", "--batch")
+
     def cancel(self, ids: Sequence[int]) -> None:
+        self._cancel(ids)
+
+    def _cancel(self, ids: Sequence[int], *how: str) -> None:
         for begin in range(0, len(ids), _MANY):
             some = [str(one) for one in ids[begin : begin + _MANY]]
-            self._ask("scancel", "--quiet", *some)
+            self._ask("scancel", "--quiet", *how, *some)
 
     def nodes(self) -> list[NodeRow]:
         said = self._ask("sinfo", "--noheader", "-N", *self._where(), "-O", _columns(_NODES))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,7 @@ from suanwang.engines.slurm.transport import Transport
 from suanwang.engines.slurm.watch import Seen, Watch, unsettled
 
 _FINAL = frozenset(state for state in EngineState if state.final)
+_OVERDUE_SECONDS = 30
 _ABILITIES = frozenset({Ability.GANGS, Ability.FREE_STATE, Ability.ESTIMATES})
 
 
@@ -96,6 +98,9 @@ class SlurmEngine:
         looked = [row for row in rows.values() if row.final is None and row.job_id is not None]
         seen = self._watch.look(looked) if looked else {}
         self._remember(rows, seen)
+        self._cancel_overdue(
+            row for row in looked if row.key in seen and not seen[row.key].observation.state.final
+        )
         answers = {}
         for ref, row in rows.items():
             if row.final is not None:
@@ -121,18 +126,37 @@ class SlurmEngine:
                     self._spool.say(ref, one.observation.state)
 
     def cancel(self, refs: Sequence[str], grace_seconds: int, *, reason: str = "") -> None:
-        """Ended by Slurm: SIGTERM to the job, and SIGKILL after the shorter of the grace and
-        Slurm's own KillWait.
+        """A running job is asked to end by its batch script, which makes it end after the grace:
+        Slurm's own cancel knows no other grace than the cluster's KillWait.
         """
-        keys = [*self._intake.find(refs)]
-        rows = [row for row in self._spool.rows(keys).values() if row.final is None]
+        rows = self._open(self._intake.find(refs))
+        running = [row for row in rows if row.last is EngineState.RUNNING and grace_seconds > 0]
+        due_at = time.time() + grace_seconds
         with self._spool.transaction():
             for row in rows:
-                self._spool.wish(row.key, reason)
+                self._spool.wish(row.key, reason, due_at)
         for row in rows:
             self._places.say_grace(row.key, grace_seconds)
-        if ids := [row.job_id for row in rows if row.job_id is not None]:
+        if ids := [row.job_id for row in running if row.job_id is not None]:
+            self._transport.signal(ids)
+        asked = set(ids)
+        if ids := [row.job_id for row in rows if row.job_id and row.job_id not in asked]:
             self._transport.cancel(ids)
+
+    def _open(self, keys: Iterable[str]) -> list[SpoolRow]:
+        """Those that have not ended, by a look of this moment."""
+        self._watch.stale()
+        self.observe([*keys])
+        return [row for row in self._spool.rows([*keys]).values() if row.final is None]
+
+    def _cancel_overdue(self, rows: Iterable[SpoolRow]) -> None:
+        """What would not end when asked is Slurm's to end: its batch script may be stopped."""
+        late = [row for row in rows if row.due_at and time.time() > row.due_at + _OVERDUE_SECONDS]
+        if late:
+            self._transport.cancel([row.job_id for row in late if row.job_id is not None])
+            with self._spool.transaction():
+                for row in late:
+                    self._spool.wish(row.key, "", time.time())
 
     # -- what came of it ------------------------------------------------------------
 

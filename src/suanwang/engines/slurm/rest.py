@@ -101,9 +101,15 @@ class Rest:
             raise EngineUnavailable("slurmrestd says neither a job id nor an error")
         return job_id
 
+    def signal(self, ids: Sequence[int]) -> None:
+        self._cancel(ids, "?signal=TERM")
+
     def cancel(self, ids: Sequence[int]) -> None:
+        self._cancel(ids)
+
+    def _cancel(self, ids: Sequence[int], how: str = "") -> None:
         for job_id in ids:
-            said = errors(self._asked("DELETE", f"/slurm/{self._speak()}/job/{job_id}"))
+            said = errors(self._asked("DELETE", f"/slurm/{self._speak()}/job/{job_id}{how}"))
             if said and not any(words in said for words in ("Invalid job id", "already complet")):
                 raise EngineUnavailable(said)
 

@@ -26,12 +26,12 @@ CREATE TABLE IF NOT EXISTS job (
     job_id INTEGER,
     last TEXT NOT NULL DEFAULT 'submitting',
     wish TEXT,
+    due_at REAL,
     final TEXT,
     elapsed_seconds INTEGER,
     usage TEXT
 ) STRICT
 """
-_MANY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class SpoolRow:
     """The last state that was told."""
     wish: str | None
     """The reason of a cancel of ours; empty when it was the owner's wish, None without one."""
+    due_at: float | None
+    """When a job that was asked to end must have ended."""
     final: Observation | None
     elapsed_seconds: int | None
     """How long it ran, as whoever told its end says."""
@@ -88,19 +90,16 @@ class Spool:
 
     def rows(self, keys: Sequence[str]) -> dict[str, SpoolRow]:
         found = {}
-        for begin in range(0, len(keys), _MANY):
-            some = keys[begin : begin + _MANY]
-            marks = ",".join("?" * len(some))
-            asked = self._db.execute(
-                "SELECT key, written_at, job_id, last, wish, final, elapsed_seconds, usage, spec"  # noqa: S608
-                f" FROM job WHERE key IN ({marks})",
-                some,
-            )
-            for key, written, job_id, last, wish, final, elapsed, usage, spec in asked:
-                found[key] = SpoolRow(
-                    key, written, job_id, EngineState(last), wish,
-                    _observation(final), elapsed, _usage(usage), spec,
-                )  # fmt: skip
+        asked = self._db.execute(
+            "SELECT key, written_at, job_id, last, wish, due_at, final, elapsed_seconds, usage,"
+            " spec FROM job WHERE key IN (SELECT value FROM json_each(?))",
+            (json.dumps([*keys]),),
+        )
+        for key, written, job_id, last, wish, due, final, elapsed, usage, spec in asked:
+            found[key] = SpoolRow(
+                key, written, job_id, EngineState(last), wish, due,
+                _observation(final), elapsed, _usage(usage), spec,
+            )  # fmt: skip
         return found
 
     def write(self, key: str, spec: JobSpec, at: float) -> None:
@@ -119,9 +118,12 @@ class Spool:
     def say(self, key: str, state: EngineState) -> None:
         self._db.execute("UPDATE job SET last = ? WHERE key = ?", (state.value, key))
 
-    def wish(self, key: str, reason: str) -> None:
-        """The first wish counts."""
-        self._db.execute("UPDATE job SET wish = ? WHERE key = ? AND wish IS NULL", (reason, key))
+    def wish(self, key: str, reason: str, due_at: float) -> None:
+        """The first reason counts, and the last time."""
+        self._db.execute(
+            "UPDATE job SET wish = coalesce(wish, ?), due_at = ? WHERE key = ?",
+            (reason, due_at, key),
+        )
 
     def end(self, one: Observation, elapsed_seconds: int | None) -> None:
         """A final state never changes: the first one stays."""

@@ -61,6 +61,9 @@ class Transport(Protocol):
     ) -> list[JobRow]:
         """What accounting has of jobs by id or name that were there after a Unix time."""
 
+    def signal(self, ids: Sequence[int]) -> None:
+        """Send SIGTERM to the batch scripts of running jobs, and nothing after it."""
+
     def cancel(self, ids: Sequence[int]) -> None:
         """Ask for the end of jobs; those that have ended or never were do not matter."""
 

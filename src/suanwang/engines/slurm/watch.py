@@ -68,6 +68,10 @@ class Watch:
             self._live, self._looked_at = {row.job_id: row for row in rows}, now
         return self._live
 
+    def stale(self) -> None:
+        """Take no answer from before now."""
+        self._looked_at = float("-inf")
+
     def named(self, key: str, *, after: float = float("-inf")) -> list[JobRow]:
         """Our jobs of this name, oldest first."""
         live = self.live(after=after)
@@ -189,7 +193,9 @@ class Watch:
     ) -> tuple[EngineState, str]:
         """The end as we call it: Slurm's own, but for what only the batch script can tell."""
         by_itself = state in (EngineState.SUCCEEDED, EngineState.FAILED)
-        if by_itself and (self._places.met_walltime(row.key) or _ran_out(row, job)):
+        if by_itself and row.wish is not None:
+            state = EngineState.CANCELLED  # asked by us, it went by itself
+        elif by_itself and (self._places.met_walltime(row.key) or _ran_out(row, job)):
             return EngineState.TIMEOUT, "walltime"
         match state:
             case EngineState.CANCELLED if row.wish:
