@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from .agent_process import AgentProcess, processes_of
+from .engine_benches import no_skip_in_ci
 from .platform_double import PlatformDouble
+from .slurm_cluster import SlurmCluster, why_no_slurm
 
 
 @pytest.fixture
@@ -38,3 +40,16 @@ def agent(tmp_path: Path, platform: PlatformDouble) -> Iterator[AgentProcess]:
         for pid in processes_of(attempt):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[SlurmCluster]:
+    """One real Slurm for the whole session, started when a test first asks."""
+    if missing := why_no_slurm():
+        pytest.skip(no_skip_in_ci(missing))
+    cluster = SlurmCluster()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()

@@ -21,12 +21,21 @@ from .engine_benches import (
     submit,
     until,
 )
+from .slurm_bench import SlurmBench
 
 
-@pytest.fixture(params=["memory", "local in a box", "local without"])
+@pytest.fixture(
+    params=["memory", "local in a box", "local without", "slurm rest", "slurm commands"]
+)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "memory":
         yield MemoryBench()
+        return
+    if request.param.startswith("slurm"):
+        slurm = request.getfixturevalue("slurm")
+        real = SlurmBench(slurm, tmp_path, rest=request.param == "slurm rest")
+        yield real
+        real.close()
         return
     boxed = request.param == "local in a box"
     local = LocalBench(tmp_path, sandbox="auto" if boxed else "session")

@@ -16,6 +16,20 @@ from typing import Annotated
 
 import typer
 
+_SLURM = {
+    "munged": "munge",
+    "slurmctld": "slurmctld",
+    "slurmd": "slurmd",
+    "slurmdbd": "slurmdbd",
+    "slurmrestd": "slurmrestd",
+    "sbatch": "slurm-client",
+    "mariadbd": "mariadb-server",
+    "auth_munge.so": "slurm-wlm-basic-plugins",
+    "auth_jwt.so": "slurm-wlm-jwt-plugin",
+    "accounting_storage_mysql.so": "slurm-wlm-mysql-plugin",
+}
+"""Program or plug-in, and the Debian package it comes in."""
+_PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _CJK_FONT = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 
 
@@ -39,8 +53,9 @@ def test(
 ) -> None:
     """Check everything: form, types, floors, translations, documents, and all tests.
 
-    Installs what tests need of Debian (chromium, a CJK font, bubblewrap, libatomic1) if it may;
-    where it may not, those tests skip and say why. With CI=true nothing may skip.
+    Installs what tests need of Debian (chromium, a CJK font, bubblewrap, libatomic1 and, as root,
+    a whole Slurm) if it may; where it may not, those tests skip and say why. With CI=true nothing
+    may skip.
     """
     checkout = _checkout()
     install_system_packages()
@@ -125,6 +140,11 @@ def missing_packages() -> Iterator[str]:
         yield "bubblewrap"
     if not any(Path("/usr/lib").glob("*/libatomic.so.1")):
         yield "libatomic1"  # playwright's own node needs it
+    if os.geteuid() == 0:  # nobody else could start a Slurm with jobs of another user
+        for part, package in _SLURM.items():
+            plugin = part.endswith(".so") and any(Path("/usr/lib").glob(f"*/slurm*/{part}"))
+            if not plugin and shutil.which(part, path=_PROGRAMS) is None:
+                yield package
 
 
 def _may_sudo() -> bool:

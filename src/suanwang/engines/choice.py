@@ -7,7 +7,6 @@ with the class. Engines are imported only when chosen: an agent needs the packag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +25,48 @@ def open_engine(kind: str, options: Mapping[str, Any], folder: Path) -> Engine:
     Raises ``UnknownEngine``, pydantic's ``ValidationError`` for options it does not know, and
     ``EngineUnavailable`` when it cannot be asked now.
     """
+    said = dict(options)
     match kind:
         case "local":
             from suanwang.engines.local.engine import LocalEngine
             from suanwang.engines.local.settings import LocalOptions
 
-            return LocalEngine(LocalOptions.model_validate(dict(options)).settings(folder))
+            return LocalEngine(LocalOptions.model_validate(said).settings(folder))
+        case "slurm":
+            from suanwang.engines.slurm.engine import SlurmEngine
+            from suanwang.engines.slurm.settings import SlurmSettings
+
+            return SlurmEngine(SlurmSettings.model_validate(said), folder)
+        case "kubernetes":
+            from suanwang.engines.kubernetes.engine import KubernetesEngine
+            from suanwang.engines.kubernetes.settings import KubernetesSettings
+
+            return KubernetesEngine(KubernetesSettings.model_validate(said), folder)
+        case "ray":
+            from suanwang.engines.ray.engine import RayEngine
+            from suanwang.engines.ray.settings import RaySettings
+
+            return RayEngine(RaySettings.model_validate(said), folder)
     raise UnknownEngine(kind)
 
 
 def options_of(kind: str) -> type[BaseModel]:
-    """What may be said of an engine in ``engine.yaml``, as the model in its ``settings.py``.
+    """What may be said of an engine in ``engine.yaml``. Raises ``UnknownEngine``."""
+    match kind:
+        case "local":
+            from suanwang.engines.local.settings import LocalOptions
 
-    Raises ``UnknownEngine``.
-    """
-    if not kind.isidentifier():
-        raise UnknownEngine(kind)
-    try:
-        found = import_module(f"suanwang.engines.{kind}.settings")
-    except ImportError:
-        raise UnknownEngine(kind) from None
-    name = kind.capitalize()
-    model = getattr(found, f"{name}Settings", None)
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        model = getattr(found, f"{name}Options")
-    return model
+            return LocalOptions
+        case "slurm":
+            from suanwang.engines.slurm.settings import SlurmSettings
+
+            return SlurmSettings
+        case "kubernetes":
+            from suanwang.engines.kubernetes.settings import KubernetesSettings
+
+            return KubernetesSettings
+        case "ray":
+            from suanwang.engines.ray.settings import RaySettings
+
+            return RaySettings
+    raise UnknownEngine(kind)

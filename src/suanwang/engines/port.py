@@ -169,6 +169,8 @@ class Observation:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     source: Literal["live", "accounting"] = "live"
+    expected_start_at: datetime | None = None
+    """Of a waiting job, by an engine with ``Ability.ESTIMATES``; none where it cannot tell."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,10 @@ class Usage:
     """For information."""
     memory_peak_mib: int | None = None
     """For information."""
+    allocated: Mapping[str, int] = field(default_factory=dict)
+    """What the engine's accounting says was given: ``cores``, ``memory_mib``, ``accelerators``,
+    ``nodes``. For information: billing rests on what was asked for. Empty where nobody says.
+    """
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,13 @@ def place_inputs(work: Path, inputs: Mapping[str, Path]) -> None:
         shutil.copyfile(source, target)
 
 
-def give_to(work: Path, uid: int) -> None:
-    """Make everything in the folder the job's own."""
+def give_to(work: Path, uid: int, gid: int | None = None) -> None:
+    """Make everything in the folder the job's own; its group is called like it if not told."""
+    group = uid if gid is None else gid
     for folder, names, files in os.walk(work):
         for name in (*names, *files):
-            os.chown(Path(folder) / name, uid, uid, follow_symlinks=False)
-    os.chown(work, uid, uid)
+            os.chown(Path(folder) / name, uid, group, follow_symlinks=False)
+    os.chown(work, uid, group)
 
 
 def pattern(glob: str) -> re.Pattern[str]:
