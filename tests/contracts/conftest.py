@@ -14,6 +14,9 @@ import pytest
 
 from .agent_process import AgentProcess, processes_of
 from .platform_double import PlatformDouble
+from .ray_bench import ray_cluster
+
+__all__ = ["agent", "platform", "ray_cluster"]
 
 
 @pytest.fixture

@@ -21,12 +21,18 @@ from .engine_benches import (
     submit,
     until,
 )
+from .ray_bench import RayBench
 
 
-@pytest.fixture(params=["memory", "local in a box", "local without"])
+@pytest.fixture(params=["memory", "local in a box", "local without", "ray"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "memory":
         yield MemoryBench()
+        return
+    if request.param == "ray":
+        ray = RayBench(request.getfixturevalue("ray_cluster").url, tmp_path)
+        yield ray
+        ray.clear()
         return
     boxed = request.param == "local in a box"
     local = LocalBench(tmp_path, sandbox="auto" if boxed else "session")

@@ -29,4 +29,9 @@ def open_engine(kind: str, options: Mapping[str, Any], folder: Path) -> Engine:
             from suanwang.engines.local.engine import LocalEngine
 
             return LocalEngine(LocalSettings(folder, **options))
+        case "ray":
+            from suanwang.engines.ray.engine import RayEngine
+            from suanwang.engines.ray.settings import RaySettings
+
+            return RayEngine(RaySettings.model_validate(options), folder)
     raise UnknownEngine(kind)
