@@ -48,6 +48,11 @@ class RayCluster:
             self._start_node(number)
             self._until_alive(number + 1)
 
+    def start_head(self) -> None:
+        """A head as after ``kill``: the same address, and no memory of the one before."""
+        self._start_node(0)
+        self._until_alive(1)
+
     def _start_node(self, number: int) -> None:
         has = dict(self.nodes[number])
         address = f"127.0.0.{number + 2}"
@@ -69,7 +74,7 @@ class RayCluster:
             self.processes.append(
                 subprocess.Popen(
                     [_ray(), "start", "--block", "--disable-usage-stats", *options],
-                    env=self._environment(),
+                    env=self._environment(number),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -77,14 +82,18 @@ class RayCluster:
                 )
             )
 
-    def _environment(self) -> dict[str, str]:
-        """The one a site would have: PATH and nothing of the tests'."""
+    def _environment(self, number: int) -> dict[str, str]:
+        """The one a site would have, with a mark by which its processes are found."""
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            _MARK: str(self.folder),
+            _MARK: f"{self.folder}:{number}:",
             "RAY_USAGE_STATS_ENABLED": "0",
+            # A lost node is noticed within seconds, not within a quarter of a minute.
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "5000",
+            "RAY_health_check_failure_threshold": "3",
         }
 
     def _until_alive(self, count: int) -> None:
@@ -108,30 +117,35 @@ class RayCluster:
 
     def kill(self) -> None:
         """As a power cut: nothing is told to anybody."""
-        for pid in self._ours():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._kill(self._marked(str(self.folder)))
         for process in self.processes:
             process.wait(30)
         self.processes = []
 
+    def kill_node(self, number: int) -> None:
+        """As ``kill``, for one node alone."""
+        self._kill(self._marked(f"{self.folder}:{number}:"))
+        self.processes.pop(number).wait(30)
+
+    def _kill(self, pids: list[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+        """Nobody needs its last words."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _ours(self) -> list[int]:
-        """Every process that was started by this cluster, jobs' watchers included."""
-        mark = f"{_MARK}={self.folder}".encode()
-        found = [process.pid for process in self.processes if process.poll() is None]
+    def _marked(self, start: str) -> list[int]:
+        """Every process that comes from a node of this cluster, jobs and watchers included."""
+        mark = f"{_MARK}={start}".encode()
+        found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):
-                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    words = (entry / "environ").read_bytes().split(b"\0")
+                    if any(word.startswith(mark) for word in words):
                         found.append(int(entry.name))
         return found
 

@@ -19,6 +19,7 @@ from suanwang.engines.ray.settings import RaySettings
 _ANSWER_BYTES_MAX: Final = 64 << 20
 _NODES_MAX: Final = 10_000
 _PIECE: Final = 1 << 18
+_LOG_FILE: Final = "/api/v0/logs/file"
 T = TypeVar("T")
 
 
@@ -204,9 +205,8 @@ class Dashboard:
 
     def read_log_file(self, node: str, name: str, bytes_max: int) -> bytes:
         """A whole small file of a node. Raises ``FileMissing`` and ``NodeUnreachable``."""
-        reply = self._ask(
-            "GET", "/api/v0/logs/file", params=_log_query(node, name), bytes_max=bytes_max
-        )
+        query = _log_query(node, name)
+        reply = self._ask("GET", _LOG_FILE, params=query, bytes_max=bytes_max)
         _complain(reply)
         return reply.body
 
@@ -214,7 +214,7 @@ class Dashboard:
         """A file of any size, no more than that much of it; else as ``read_log_file``."""
         query = _log_query(node, name, seconds=3600)
         left = bytes_max
-        for piece in self._stream("GET", "/api/v0/logs/file", params=query):
+        for piece in self._stream("GET", _LOG_FILE, params=query):
             if isinstance(piece, int):
                 if piece != 200:
                     _complain(Reply(piece, b""))
@@ -249,6 +249,9 @@ class Dashboard:
             with self._client.stream(method, path, headers=headers, **how) as response:
                 if response.status_code in (401, 403):
                     raise EngineUnavailable(f"the dashboard asks for a token ({path})")
+                attached = response.headers.get("Content-Disposition", "").startswith("attachment")
+                if path == _LOG_FILE and response.status_code == 200 and not attached:
+                    raise EngineUnavailable("a page came in place of a file")
                 yield response.status_code
                 yield from response.iter_bytes(_PIECE)
         except (httpx.HTTPError, httpx.InvalidURL) as error:

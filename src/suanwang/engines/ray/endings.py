@@ -79,7 +79,9 @@ def conclude(
 ) -> Ending:
     """The end of a job Ray calls ended; ``reached`` says that its node could be asked."""
     if left is not None and left.status.state in _ENDS:
-        return _as_told(job, record, left)
+        return _as_told(job, record, left.status, left)
+    if told is not None and told.state in _ENDS:  # killed while it put the files away
+        return _as_told(job, record, told, None)
     state, reason, code = _as_ray_says(job, told, reached=reached)
     started = told.started_at if told is not None else record.started_at
     ending = Ending(state, job.status, reason, code, started_at=started)
@@ -95,8 +97,7 @@ def conclude(
 _ENDS: Final = {state.value for state in EngineState if state.final}
 
 
-def _as_told(job: RayJob, record: Record, left: Left) -> Ending:
-    told = left.status
+def _as_told(job: RayJob, record: Record, told: Told, left: Left | None) -> Ending:
     elapsed = told.elapsed_seconds
     ending = Ending(
         told.state,
@@ -109,9 +110,9 @@ def _as_told(job: RayJob, record: Record, left: Left) -> Ending:
         min(elapsed, record.walltime_seconds) if elapsed is not None else None,
         told.cpu_milliseconds,
         told.memory_peak_mib,
-        {name: left.sizes.get(name, 0) for name in ("stdout", "stderr")},
+        {name: left.sizes.get(name, 0) for name in ("stdout", "stderr")} if left else None,
         told.truncated,
-        left.outputs,
+        left.outputs if left else [],
     )
     _answer_wish(ending, record)
     return ending

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import sys
@@ -21,7 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from suanwang.engines.local import files, processes
-from suanwang.engines.local.plan import BEGAN, PLAN, Plan, hold_lock, runner_pid, write_json
+from suanwang.engines.local.plan import (
+    BEGAN,
+    PLAN,
+    Plan,
+    Status,
+    hold_lock,
+    read_plan,
+    read_status,
+    runner_pid,
+    write_json,
+)
 from suanwang.engines.local.runner import Runner
 from suanwang.engines.local.streams import BoundedStream
 
@@ -55,7 +66,7 @@ class PartedStream(BoundedStream):
 
 
 class RayRunner(Runner):
-    """One job, ended by Ray's SIGTERM or together with Ray's own process beside it."""
+    """One job, ended by Ray's SIGTERM or together with the guard beside it."""
 
     def __init__(self, folder: Path, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
@@ -74,7 +85,7 @@ class RayRunner(Runner):
             self._end("cancelled", "cancelled", self._grace_seconds)
 
     def _supervisor_gone(self) -> None:
-        """Within a second Ray kills this process too: there is no time for grace."""
+        """Ray has given the room to others by now: there is no time for grace."""
         if self.tied is not None:
             os.close(self.tied)
             self.tied = None
@@ -82,32 +93,103 @@ class RayRunner(Runner):
 
 
 def main() -> int:
+    """Two processes of one program: the one Ray knows keeps watch over the one that works.
+
+    Whichever of the two is killed, the other ends the job whole and says so.
+    """
     package = Path.cwd()
     task: dict[str, Any] = json.loads((package / TASK).read_text(encoding="utf-8"))
     # Ray has made its driver log our output: that says where its logs are.
-    place = Path("/proc/self/fd/1").readlink().parent / PLACE
-    folder = place / task["folder"]
+    folder = Path("/proc/self/fd/1").readlink().parent / PLACE / task["folder"]
     folder.mkdir(mode=0o700, parents=True)  # fails if it was begun before
+    guard = Guard(folder)
     _prepare(task, package, folder)
     os.chdir("/")
+    print(f"attempt {task['key']} in {folder}", flush=True)  # noqa: T201 - for the site's staff
+    code = guard.fork()
+    if code is None:
+        code = work(task, folder)
+    return code
+
+
+class Guard:
+    """The process Ray knows. It works nothing, so there is little that could end it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runner: int | None = None
+        self._stopped = False
+        self._supervisor = os.pidfd_open(os.getppid())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def fork(self) -> int | None:
+        """None in the process that works; in this one, once that has ended, the exit code."""
+        processes.become_subreaper()
+        self._runner = os.fork()
+        if self._runner == 0:
+            os.setsid()  # apart: what kills this process and its group is survived, and noticed
+            return None
+        if self._stopped:
+            processes.send([self._runner], signal.SIGTERM)
+        runner = os.pidfd_open(self._runner)
+        poll = select.poll()
+        for descriptor in (runner, self._supervisor):
+            poll.register(descriptor, select.POLLIN)
+        if runner not in {descriptor for descriptor, _ in poll.poll()}:
+            return 1  # Ray's own process is gone: the runner sees us go, and ends the job
+        code = os.waitstatus_to_exitcode(os.waitpid(self._runner, 0)[1])
+        if code < 0:
+            self._runner_killed()
+        return code & 255
+
+    def _signalled(self, _number: int, _frame: object) -> None:
+        self._stopped = True
+        if self._runner:
+            processes.send([self._runner], signal.SIGTERM)
+
+    def _runner_killed(self) -> None:
+        processes.kill_below(os.getpid())  # its orphans are ours
+        abandon(self._folder)
+
+
+def work(task: dict[str, Any], folder: Path) -> int:
+    """Run the job to its end and put away what came of it."""
     if hold_lock(folder) is None:
         raise RuntimeError("another runner has it")
     (folder / BEGAN).touch(mode=0o600)
-    print(f"attempt {task['key']} in {folder}", flush=True)  # noqa: T201 - for the site's staff
     runner = RayRunner(folder, task["grace_seconds"])
     runner._say()
     runner.run()
     status = runner.status
     outputs = _take_outputs(folder, task["files_out"])
-    end: dict[str, object] = {
-        "status": asdict(status), "sizes": runner.sizes(), "outputs": outputs,
-    }  # fmt: skip
-    write_json(folder, END, end)
+    leave(folder, status, runner.sizes(), outputs)
     files.remove(folder / "work")
     print(f"{status.state} {status.reason}", flush=True)  # noqa: T201
     with contextlib.suppress(OSError):
-        _sweep(place, task["keep_seconds"])
+        sweep(folder.parent, task["keep_seconds"])
     return _EXIT_CODES.get(status.state, (status.exit_code or 1) & 255 or 1)
+
+
+def leave(
+    folder: Path, status: Status, sizes: dict[str, int], outputs: list[tuple[str, int]]
+) -> None:
+    """The last word, for whoever asks."""
+    end: dict[str, object] = {"status": asdict(status), "sizes": sizes, "outputs": outputs}
+    write_json(folder, END, end)
+
+
+def abandon(folder: Path) -> None:
+    """Say of a job whose runner was killed that nobody saw its end."""
+    status = read_status(folder) or Status("lost")
+    if status.started_at is not None:
+        status.ended_at = status.started_at + (status.elapsed_seconds or 0)
+    status.state, status.reason = "lost", "runner_killed"
+    sizes = {
+        name: sum(part.stat().st_size for part in folder.glob(f"{name}.*"))
+        for name in ("stdout", "stderr")
+    }
+    leave(folder, status, sizes, [])
 
 
 def _prepare(task: dict[str, Any], package: Path, folder: Path) -> None:
@@ -117,8 +199,8 @@ def _prepare(task: dict[str, Any], package: Path, folder: Path) -> None:
     files.place_inputs(work, {name: package / "inputs" / str(i) for i, name in enumerate(names)})
     shutil.copyfile(package / SCRIPT, folder / SCRIPT)
     (folder / SCRIPT).chmod(0o500)
-    supervisor = os.getppid()
-    began = processes.start_time(supervisor)
+    guard = os.getpid()
+    began = processes.start_time(guard)
     plan = Plan(
         key=task["key"],
         place=str(folder),
@@ -132,7 +214,7 @@ def _prepare(task: dict[str, Any], package: Path, folder: Path) -> None:
         stream_bytes_max=task["stream_bytes_max"],
         sandbox="session",
         isolation=task["isolation"],
-        tied_to=[supervisor, -1 if began is None else began],
+        tied_to=[guard, -1 if began is None else began],
     )
     write_json(folder, PLAN, plan)
 
@@ -167,14 +249,20 @@ def _take_outputs(folder: Path, globs: list[str]) -> list[tuple[str, int]]:
     return found
 
 
-def _sweep(place: Path, keep_seconds: int) -> None:
-    """Remove what was left on this node longer ago than it is kept, and never what still runs."""
+def sweep(place: Path, keep_seconds: int) -> None:
+    """Tidy this node: end what lost its runner and its guard, and remove what is kept no longer."""
     before = time.time() - keep_seconds
     with os.scandir(place) as entries:
-        old = [one.name for one in entries if one.stat(follow_symlinks=False).st_mtime < before]
-    for name in old[:_SWEPT_MAX]:
-        if (place / name / PLAN).exists() and runner_pid(place / name) is None:
-            files.remove(place / name)
+        found = [(one.name, one.stat(follow_symlinks=False).st_mtime) for one in entries]
+    for name, changed in found[:_SWEPT_MAX]:
+        folder = place / name
+        if runner_pid(folder) is not None:
+            continue
+        if (folder / BEGAN).exists() and not (folder / END).exists():
+            processes.send(processes.marked(read_plan(folder).key), signal.SIGKILL)
+            abandon(folder)
+        if changed < before:
+            files.remove(folder)
 
 
 if __name__ == "__main__":

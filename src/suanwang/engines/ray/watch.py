@@ -25,6 +25,8 @@ _ONE_BY_ONE: Final = 4
 """So few are asked for by name; more are taken from the list of all."""
 _GIVE_UP_SECONDS: Final = 120
 """After an end: how long a node that is alive but cannot be asked is waited for."""
+_LAST_WORD_SECONDS: Final = 3
+"""After an end in which Ray's own process was killed: for the runner to notice and say so."""
 _STOP_AGAIN_SECONDS: Final = 5
 
 
@@ -162,19 +164,21 @@ class Watch:
             left = read_left(self._file(record, END))
         except FileMissing:
             told = self._told(record)
+            if told is not None and self._worth_waiting(record, _LAST_WORD_SECONDS):
+                return _going(record, EngineState.COMPLETING, job.status)
         except NodeUnreachable:
-            if self._worth_waiting(record):
+            if self._worth_waiting(record, _GIVE_UP_SECONDS):
                 return _going(record, EngineState.COMPLETING, job.status)
             reached = False
         ending = conclude(job, record, left, told, reached=reached)
         return self._write_ending(record, ending)
 
-    def _worth_waiting(self, record: Record) -> bool:
-        """The node is alive, and has been silent for less than a while."""
+    def _worth_waiting(self, record: Record, seconds: float) -> bool:
+        """The node is alive, and has owed its last word for less than that long."""
         if record.node not in {node.node_id for node in self._roster.alive()}:
             return False
         now = time.monotonic()
-        return now - self._silent_since.setdefault(record.ref, now) < _GIVE_UP_SECONDS
+        return now - self._silent_since.setdefault(record.ref, now) < seconds
 
     def _write_ending(self, record: Record, ending: Ending) -> Observation:
         record.ending = ending
