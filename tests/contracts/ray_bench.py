@@ -40,7 +40,7 @@ class RayCluster:
         self.nodes = nodes
         self.port, self.dashboard_port, *self._others = _free_ports(3 + 2 * len(nodes))
         self.url = f"http://127.0.0.1:{self.dashboard_port}"
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.start()
 
     def start(self) -> None:
@@ -71,15 +71,13 @@ class RayCluster:
         else:
             options += [f"--address=127.0.0.2:{self.port}"]
         with (self.folder / f"node{number}.log").open("ab") as log:
-            self.processes.append(
-                subprocess.Popen(
-                    [_ray(), "start", "--block", "--disable-usage-stats", *options],
-                    env=self._environment(number),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self.processes[number] = subprocess.Popen(
+                [_ray(), "start", "--block", "--disable-usage-stats", *options],
+                env=self._environment(number),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def _environment(self, number: int) -> dict[str, str]:
@@ -88,7 +86,7 @@ class RayCluster:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            _MARK: f"{self.folder}:{number}:",
+            _MARK: f"{self.folder}:{number}",
             "RAY_USAGE_STATS_ENABLED": "0",
             # A lost node is noticed within seconds, not within a quarter of a minute.
             "RAY_health_check_period_ms": "1000",
@@ -99,7 +97,9 @@ class RayCluster:
     def _until_alive(self, count: int) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while self.alive() < count:
-            ended = [process.args for process in self.processes if process.poll() is not None]
+            ended = [
+                process.args for process in self.processes.values() if process.poll() is not None
+            ]
             assert not ended, self.said()
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.2)
@@ -117,37 +117,39 @@ class RayCluster:
 
     def kill(self) -> None:
         """As a power cut: nothing is told to anybody."""
-        self._kill(self._marked(str(self.folder)))
-        for process in self.processes:
-            process.wait(30)
-        self.processes = []
+        for number in sorted(self.processes):
+            self.kill_node(number)
 
     def kill_node(self, number: int) -> None:
         """As ``kill``, for one node alone."""
-        self._kill(self._marked(f"{self.folder}:{number}:"))
-        self.processes.pop(number).wait(30)
-
-    def _kill(self, pids: list[int]) -> None:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        process = self.processes.pop(number)
+        deadline = time.monotonic() + 30
+        while found := [*self._processes_of(number, process.pid)]:
+            assert time.monotonic() < deadline, f"still there: {found}"
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.poll()
+            time.sleep(0.05)
+        process.wait(30)
 
     def stop(self) -> None:
         """Nobody needs its last words."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _marked(self, start: str) -> list[int]:
-        """Every process that comes from a node of this cluster, jobs and watchers included."""
-        mark = f"{_MARK}={start}".encode()
-        found = []
+    def _processes_of(self, number: int, first: int) -> Iterator[int]:
+        """Every process that comes from a node: those of its session, and by its mark the jobs and
+        watchers that have left it. Ray writes over the marks of some of its own.
+        """
+        mark = f"{_MARK}={self.folder}:{number}".encode()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):
+                    facts = (entry / "stat").read_text().rpartition(")")[2].split()
                     words = (entry / "environ").read_bytes().split(b"\0")
-                    if any(word.startswith(mark) for word in words):
-                        found.append(int(entry.name))
-        return found
+                    if facts[0] not in "ZX" and (int(facts[3]) == first or mark in words):
+                        yield int(entry.name)
 
 
 def _ray() -> str:

@@ -65,9 +65,14 @@ def told(bench: RayBench, ref: str) -> dict[str, object] | None:
     return found
 
 
-def processes_of(key: str) -> list[int]:
-    """Every process on this machine with the mark of an attempt."""
-    mark, found = f"SUANWANG_ATTEMPT={key}".encode(), []
+def marked(bench: RayBench) -> dict[str, str]:
+    """An environment by which a job's processes are told from those of any other test."""
+    return {"MARK": bench.settings.prefix}
+
+
+def processes_of(bench: RayBench) -> list[int]:
+    """Every process on this machine that has it."""
+    mark, found = f"MARK={bench.settings.prefix}".encode(), []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
@@ -308,10 +313,10 @@ def test_a_gigabyte_of_output_is_contained(ray_cluster: RayCluster, tmp_path: Pa
 
 def test_a_tree_that_forks_away_is_ended_whole_at_the_walltime(bench: RayBench) -> None:
     script = "for i in 1 2 3; do setsid bash -c 'trap \"\" TERM; (sleep 600 & wait)' & done; wait"
-    ref = submit(bench, "a1", script, walltime_seconds=1, environment={"SEEN": "1"})
+    ref = submit(bench, "a1", script, walltime_seconds=1, environment=marked(bench))
     assert ended(bench, ref).state is EngineState.TIMEOUT
     assert bench.ray.usage([ref])[ref].elapsed_seconds == 1
-    assert processes_of("a1") == []
+    assert processes_of(bench) == []
 
 
 def test_more_memory_than_asked_for_ends_it(bench: RayBench) -> None:
@@ -347,8 +352,10 @@ def test_a_stop_pressed_at_the_site_is_told_as_such(bench: RayBench) -> None:
 def test_a_job_whose_company_is_killed_is_no_success_and_leaves_nothing(
     bench: RayBench, who: str
 ) -> None:
-    ref = submit(bench, "a1", "echo ready; echo $$; sleep 600 & exec sleep 600")
+    script = "echo ready; echo $$; sleep 600 & exec sleep 600"
+    ref = submit(bench, "a1", script, environment=marked(bench))
     victim = runner_of(bench, ref)
+    assert len(processes_of(bench)) == 2
     if who != "runner":
         victim = int(Path(f"/proc/{victim}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(victim, signal.SIGKILL)
@@ -356,7 +363,7 @@ def test_a_job_whose_company_is_killed_is_no_success_and_leaves_nothing(
     expected = EngineState.LOST if who == "runner" else EngineState.NODE_FAILED
     assert seen.state is expected, seen
     assert output(bench, ref).startswith("ready\n")
-    assert processes_of("a1") == []
+    assert processes_of(bench) == []
 
 
 # -- Ray and the network ------------------------------------------------------------------
