@@ -355,7 +355,7 @@ def test_a_job_whose_company_is_killed_is_no_success_and_leaves_nothing(
     script = "echo ready; echo $$; sleep 600 & exec sleep 600"
     ref = submit(bench, "a1", script, environment=marked(bench))
     victim = runner_of(bench, ref)
-    assert len(processes_of(bench)) == 2
+    until(bench, ref, lambda _: len(processes_of(bench)) == 2)
     if who != "runner":
         victim = int(Path(f"/proc/{victim}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(victim, signal.SIGKILL)
