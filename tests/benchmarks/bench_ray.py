@@ -5,8 +5,7 @@
 Starts a head and two more nodes on this machine, each a `ray start` of its own. Submissions are
 made one after another, as an agent makes them, and then over four connections; beside them bare
 requests to the Jobs API with `true` as the command, which is what Ray itself takes. Then single
-jobs of `true`, from the call until the engine says that they have ended. Last, what it costs this
-side to ask for many jobs at once. No goal is set.
+jobs of `true`, from the call until the engine says that they have ended. No goal is set.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ remembers, and a head that has forgotten is recognised by its session.
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from suanwang.engines.ray.settings import RaySettings
 _KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FOLDER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ATTEMPT, _PLACE, _WALLTIME = "suanwang_attempt", "suanwang_folder", "suanwang_walltime_seconds"
+_SESSION_SECONDS: Final = 2
 _AFTER_GRACE_SECONDS: Final = 30
 """For the runner to put away what came of a job before Ray kills it too."""
 
@@ -43,6 +46,7 @@ class Intake:
         self._roster = roster
         self._settings = settings
         self._folder = folder
+        self._session_name, self._session_at = "", -math.inf
 
     def ref(self, key: str) -> str | None:
         """The submission id of a key; None for what cannot be one."""
@@ -56,7 +60,7 @@ class Intake:
         record = self._records.get([ref]).get(ref)
         if record is not None and record.accepted:
             return Accepted(one.key, ref)
-        session = self._dashboard.version().session_name
+        session = self._session()
         if record is not None and (settled := self._settle(one.key, record, session)):
             return settled
         wanted = self._wanted(one)
@@ -67,6 +71,15 @@ class Intake:
             record = Record(ref, folder, session, one.spec.walltime_seconds)
             self._records.add(record)
         return self._hand_over(one, record, wanted)
+
+    def _session(self) -> str:
+        """The life of the head, asked for within the last moments: no head restarts so fast. Were
+        it taken for the one before, its job would be called lost too early, never run twice.
+        """
+        now = time.monotonic()
+        if now - self._session_at > _SESSION_SECONDS:
+            self._session_name, self._session_at = self._dashboard.version().session_name, now
+        return self._session_name
 
     def find(self, key: str) -> str | None:
         """The ref of a key Ray has, though this agent may have lost its memory of it."""
