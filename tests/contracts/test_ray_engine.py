@@ -23,6 +23,7 @@ from suanwang.engines.port import (
     Rejected,
     Submission,
 )
+from suanwang.engines.ray.engine import RayEngine
 
 from .engine_benches import ended, look, output, submit, until
 from .faulty_door import ANSWERS, FaultyDoor
@@ -387,6 +388,8 @@ def test_nothing_an_ill_dashboard_says_changes_a_state(door: FaultyDoor, tmp_pat
         for ask in questions:
             with pytest.raises(EngineUnavailable):
                 ask()
+        with pytest.raises(EngineUnavailable):
+            RayEngine(bench.settings, tmp_path / "another")
     door.fault = ""
     assert look(bench, refs[0]).state is EngineState.RUNNING
     bench.ray.cancel(refs, 0)

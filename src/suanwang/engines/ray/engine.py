@@ -41,8 +41,14 @@ class RayEngine:
     """The Ray engine. What it must remember is in its folder: a new one takes up where it was."""
 
     def __init__(self, settings: RaySettings, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Raises ``EngineUnavailable`` when the dashboard does not answer now."""
         self._dashboard = Dashboard(settings)
+        try:
+            self._dashboard.version()
+        except EngineUnavailable:
+            self._dashboard.close()
+            raise
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._records = Records(folder / "ray.sqlite3")
         self._roster = Roster(self._dashboard, settings)
         self._intake = Intake(self._dashboard, self._records, self._roster, settings, folder)

@@ -52,8 +52,11 @@ class RaySettings(BaseModel):
     reach_ray: StrictBool = False
     """Let scripts connect to the cluster. What their tasks take there is not metered."""
     processes_max: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
+    """What one job may add to the processes and threads of Ray's user."""
     disk_mib: Annotated[int, Field(ge=1, le=1 << 24)] = 10 * 1024
+    """What one job may write, in MiB."""
     stream_bytes_max: Annotated[int, Field(ge=4096, le=1 << 30)] = 16 << 20
+    """How much of each of a job's streams is kept."""
     package_mib_max: Annotated[int, Field(ge=1, le=99)] = 95
     """A job's files in, compressed. They pass through the head's memory; Ray takes 100 MiB."""
     keep_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 72
@@ -63,6 +66,7 @@ class RaySettings(BaseModel):
     poll_seconds: Annotated[float, Field(ge=0, le=60)] = 1
     """Between two looks at the same thing."""
     connections: Annotated[int, Field(ge=1, le=16)] = 4
+    """To the dashboard at once."""
 
     @field_validator("url")
     @classmethod
