@@ -5,7 +5,9 @@
 Starts a head and two more nodes on this machine, each a `ray start` of its own. Submissions are
 made one after another, as an agent makes them, and then over four connections; beside them bare
 requests to the Jobs API with `true` as the command, which is what Ray itself takes. Then single
-jobs of `true`, from the call until the engine says that they have ended. No goal is set.
+jobs of `true`, from the call until the engine says that they have ended. Last, submissions to a
+cluster that is full, so that no job starts and takes the two cores from what is measured. No goal
+is set.
 """
 
 from __future__ import annotations
@@ -88,6 +90,13 @@ def _measure(cluster: RayCluster, folder: Path, jobs: int) -> dict[str, Any]:
         spans.append(time.monotonic() - began)
     found["one `true` to its end, s: median"] = round(statistics.median(spans), 2)
     found["fastest, slowest"] = f"{min(spans):.2f}, {max(spans):.2f}"
+
+    whole = JobSpec(script="sleep 600", memory_mib=64, cores=4)
+    bench.ray.submit([Submission(f"w{number}", whole) for number in range(3)])
+    running = [f"{bench.settings.prefix}w{number}" for number in range(3)]
+    while any(seen.native_state != "RUNNING" for seen in bench.ray.observe(running).values()):
+        time.sleep(0.1)
+    found["on a full cluster, one after another"] = _rate(one, "f", jobs)
     bare.close()
     bench.ray.close()
     return found
