@@ -49,9 +49,13 @@ class Watch:
         records = {ref: one for ref, one in self._records.get(refs).items() if not one.forgotten}
         live = [one for one in records.values() if one.ending is None]
         jobs = self._look(live)
-        seen = self.each(lambda one: self._see(one, jobs.get(one.ref)), live)
-        answers = dict(zip((one.ref for one in live), seen, strict=True))
-        answers |= {ref: _ended(one) for ref, one in records.items() if one.ending is not None}
+        answers: dict[str, Observation | None] = {}
+        for one in records.values():
+            seen = _ended(one) if one.ending is not None else _glance(one, jobs.get(one.ref))
+            answers[one.ref] = seen
+        rest = [one for one in live if answers[one.ref] is None]
+        seen_closer = self.each(lambda one: self._see(one, jobs.get(one.ref)), rest)
+        answers |= dict(zip((one.ref for one in rest), seen_closer, strict=True))
         return {ref: one for ref, one in answers.items() if one is not None}
 
     def stop(self, record: Record) -> None:
@@ -186,6 +190,15 @@ class Watch:
         self._asked_to_stop.pop(record.ref, None)
         self._silent_since.pop(record.ref, None)
         return _ended(record)
+
+
+def _glance(record: Record, job: RayJob | None) -> Observation | None:
+    """Of most jobs there is nothing new and nothing to ask: none of them costs more than this."""
+    if job is None or not record.accepted or record.wish is not None:
+        return None
+    state = STATES.get(job.status)
+    new = state is EngineState.RUNNING and record.started_at is None
+    return None if state is None or state.final or new else _going(record, state, job.status)
 
 
 def _going(record: Record, state: EngineState, native: str) -> Observation:
