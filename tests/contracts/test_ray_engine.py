@@ -220,7 +220,7 @@ def test_a_job_cancelled_while_it_waits_is_over_at_once_and_never_runs(
     third = submit(bench, "a3", "echo after", **all_cards)
     assert look(bench, second).state is EngineState.QUEUED
     bench.ray.cancel([second], 0)
-    seen = ended(bench, second, 2)
+    seen = ended(bench, second)
     assert (seen.state, seen.started_at) == (EngineState.CANCELLED, None)
     still = told(bench, second)
     assert still is not None
