@@ -21,29 +21,37 @@ from .engine_benches import (
     submit,
     until,
 )
+from .ray_bench import RayBench
 from .slurm_bench import SlurmBench
 
+ENGINES = ("memory", "local in a box", "local without", "slurm rest", "slurm commands", "ray")
 
-@pytest.fixture(
-    params=["memory", "local in a box", "local without", "slurm rest", "slurm commands"]
-)
+
+@pytest.fixture(params=ENGINES)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "memory":
-        yield MemoryBench()
-        return
-    if request.param.startswith("slurm"):
-        slurm = request.getfixturevalue("slurm")
-        real = SlurmBench(slurm, tmp_path, rest=request.param == "slurm rest")
-        yield real
-        real.close()
-        return
-    boxed = request.param == "local in a box"
-    local = LocalBench(tmp_path, sandbox="auto" if boxed else "session")
+    match request.param:
+        case "memory":
+            yield MemoryBench()
+        case "slurm rest" | "slurm commands":
+            cluster = request.getfixturevalue("slurm")
+            slurm = SlurmBench(cluster, tmp_path, rest=request.param == "slurm rest")
+            yield slurm
+            slurm.close()
+        case "ray":
+            ray = RayBench(request.getfixturevalue("ray_cluster").url, tmp_path)
+            yield ray
+            ray.clear()
+        case _:
+            yield from local_bench(tmp_path, boxed=request.param == "local in a box")
+
+
+def local_bench(root: Path, *, boxed: bool) -> Iterator[Bench]:
+    local = LocalBench(root, sandbox="auto" if boxed else "session")
     facts = local.engine.capabilities()
     if boxed and not facts.isolation.startswith("bubblewrap"):
         pytest.skip(no_skip_in_ci(facts.notes[0]))
     yield local
-    running = [entry.name for entry in (tmp_path / "engine" / "jobs").iterdir()]
+    running = [entry.name for entry in (root / "engine" / "jobs").iterdir()]
     local.engine.cancel(running, 0)
     for ref in running:
         ended(local, ref)

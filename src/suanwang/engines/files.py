@@ -2,6 +2,8 @@
 
 A job may leave links, pipes, devices or folders swapped for links. So nothing here follows a
 link: every step of a path is opened from the folder before it.
+
+Standard library only.
 """
 
 from __future__ import annotations
@@ -13,8 +15,6 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
-
-from suanwang.engines.port import OutputFile
 
 ENTRIES_MAX = 20_000
 DEPTH_MAX = 16
@@ -67,8 +67,8 @@ def pattern(glob: str) -> re.Pattern[str]:
         return re.compile(re.escape(glob))
 
 
-def outputs(work: Path, globs: Sequence[str], owner: int | None) -> list[OutputFile]:
-    """The plain files that match, in order of name; at most ``OUTPUTS_MAX``.
+def outputs(work: Path, globs: Sequence[str], owner: int | None) -> list[tuple[str, int]]:
+    """The plain files that match with their sizes, in order of name; at most ``OUTPUTS_MAX``.
 
     A file of another owner than the job is none of its output: it was linked in from elsewhere.
     """
@@ -78,8 +78,8 @@ def outputs(work: Path, globs: Sequence[str], owner: int | None) -> list[OutputF
         if owner is not None and facts.st_uid != owner:
             continue
         if any(one.fullmatch(name) for one in patterns):
-            found.append(OutputFile(name, facts.st_size))
-    return sorted(found, key=lambda file: file.name)[:OUTPUTS_MAX]
+            found.append((name, facts.st_size))
+    return sorted(found)[:OUTPUTS_MAX]
 
 
 def _walk(work: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -282,7 +282,8 @@ class LocalEngine:
         if not spec.files_out:
             return []
         plan = read_plan(folder)
-        return files.outputs(Path(plan.work), spec.files_out, plan.uid)
+        found = files.outputs(Path(plan.work), spec.files_out, plan.uid)
+        return [OutputFile(name, size) for name, size in found]
 
     def open_output(self, ref: str, name: str) -> IO[bytes]:
         plan = read_plan(self._known(ref))

@@ -99,7 +99,7 @@ class Runner:
                 memory_mib=plan.memory_mib, processes_max=plan.processes_max, cores=cores
             )
         for name in ("stdout", "stderr"):
-            self.streams[name] = BoundedStream(self.folder / name, plan.stream_bytes_max)
+            self.streams[name] = self._stream(name)
         if plan.sandbox == "bubblewrap":
             command, environment, passed = self._boxed()
         else:
@@ -125,6 +125,9 @@ class Runner:
         self.status.state, self.status.elapsed_seconds = "running", 0
         self._say()
 
+    def _stream(self, name: str) -> BoundedStream:
+        return BoundedStream(self.folder / name, self.plan.stream_bytes_max)
+
     def _boxed(self) -> tuple[list[str], dict[str, str], tuple[int, ...]]:
         """Options go through a pipe: no other user of this machine can read them in ``ps``."""
         program = bubblewrap_path()
@@ -144,7 +147,8 @@ class Runner:
         plan = self.plan
         if self.group is not None:
             self.group.enter()
-        Path("/proc/self/oom_score_adj").write_text("500")
+        with contextlib.suppress(PermissionError):  # it is already likelier to be taken than that
+            Path("/proc/self/oom_score_adj").write_text("500")
         if plan.cpus:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, plan.cpus)

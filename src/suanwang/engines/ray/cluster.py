@@ -1,0 +1,173 @@
+"""The nodes of a Ray cluster, and what a job takes of them in Ray's words."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from suanwang.core.jobspec import WHOLE_CARD, JobSpec
+from suanwang.engines.port import Accelerators, NodeFacts, NodeFree
+from suanwang.engines.ray.dashboard import Dashboard, RayNode
+from suanwang.engines.ray.settings import GPU, Cards, RaySettings
+
+_CPU, _MEMORY = "CPU", "memory"
+_MARKER_SHARE: Final = 0.001
+"""Ray counts markers too: a job takes the least there is of one."""
+_FRESH_SECONDS: Final = 5
+_REMEMBERED_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one job takes, all of it on one node."""
+
+    cores: int
+    memory_bytes: int
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def entrypoint(self) -> dict[str, Any]:
+        """The fields of a submission."""
+        custom = {name: amount for name, amount in self.resources.items() if name != GPU}
+        wanted: dict[str, Any] = {
+            "entrypoint_num_cpus": self.cores,
+            "entrypoint_memory": self.memory_bytes,
+        }
+        if GPU in self.resources:
+            wanted["entrypoint_num_gpus"] = self.resources[GPU]
+        if custom:
+            wanted["entrypoint_resources"] = custom
+        return wanted
+
+    def fits(self, node: RayNode) -> bool:
+        """Whether the node, were it empty, would do."""
+        wanted = {_CPU: self.cores, _MEMORY: self.memory_bytes, **self.resources}
+        return all(node.resources_total.get(name, 0) >= much for name, much in wanted.items())
+
+
+def demand(
+    spec: JobSpec, settings: RaySettings, nodes: Sequence[RayNode]
+) -> tuple[Demand | None, str]:
+    """What to ask Ray for, or None and in plain words why no node of the cluster ever fits."""
+    if spec.nodes > 1:
+        return None, "a Ray job starts on one node; its tasks may use others"
+    if spec.accelerators > 1 and spec.card_milli != WHOLE_CARD:
+        return None, "Ray counts shares of one card only"
+    wanted = [Demand(spec.cores, spec.memory_mib << 20)]
+    if spec.accelerators:
+        wanted = [
+            Demand(spec.cores, spec.memory_mib << 20, _resources(spec, cards))
+            for cards in _candidates(spec, settings)
+        ]
+    for one in wanted:
+        if any(one.fits(node) for node in nodes):
+            return one, ""
+    return None, f"none of {len(nodes)} nodes has so much"
+
+
+def _candidates(spec: JobSpec, settings: RaySettings) -> list[Cards]:
+    if spec.accelerator_model is not None:
+        named = settings.accelerators.get(spec.accelerator_model)
+        return [named] if named is not None else []
+    if spec.capability is not None and len(settings.accelerators) > 1:
+        return []  # which of them can do it is not known here
+    return list(settings.accelerators.values())
+
+
+def _resources(spec: JobSpec, cards: Cards) -> dict[str, float]:
+    share = spec.card_milli / WHOLE_CARD if spec.card_milli != WHOLE_CARD else 1
+    marked = {cards.marker: _MARKER_SHARE} if cards.marker is not None else {}
+    return {cards.resource: spec.accelerators * share, **marked}
+
+
+def facts(
+    nodes: Sequence[RayNode], in_use: Mapping[str, Mapping[str, float]], settings: RaySettings
+) -> list[NodeFacts]:
+    """The nodes that can take any job at all, with what is free where Ray says so."""
+    names = [node.node_name or node.node_id[:16] for node in nodes]
+    found = []
+    for node, name in zip(nodes, names, strict=True):
+        cores, memory_mib = _amount(node, _CPU), _amount(node, _MEMORY) >> 20
+        if cores < 1 or memory_mib < 16:
+            continue
+        unique = name if names.count(name) == 1 else f"{name}-{node.node_id[:8]}"
+        taken = in_use.get(node.node_id)
+        found.append(
+            NodeFacts(
+                unique[:80],
+                cores,
+                memory_mib,
+                _cards(node, settings, {}),
+                _free(node, taken, settings) if taken is not None else None,
+            )
+        )
+    return found
+
+
+def _free(node: RayNode, taken: Mapping[str, float], settings: RaySettings) -> NodeFree:
+    return NodeFree(
+        _amount(node, _CPU, taken),
+        _amount(node, _MEMORY, taken) >> 20,
+        _cards(node, settings, taken),
+    )
+
+
+def _cards(
+    node: RayNode, settings: RaySettings, taken: Mapping[str, float]
+) -> tuple[Accelerators, ...]:
+    """A card of which a share is taken is not free."""
+    return tuple(
+        Accelerators(model, count)
+        for model, cards in settings.accelerators.items()
+        if cards.marker is None or cards.marker in node.resources_total
+        if (count := _amount(node, cards.resource, taken)) > 0
+    )
+
+
+def _amount(node: RayNode, name: str, taken: Mapping[str, float] | None = None) -> int:
+    used = taken.get(_camel(name), 0) if taken is not None else 0
+    return max(int(node.resources_total.get(name, 0) - used), 0)
+
+
+def _camel(name: str) -> str:
+    """As the dashboard rewrites names in its status."""
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+class Roster:
+    """The nodes as last asked for, and those that were there a while ago."""
+
+    def __init__(self, dashboard: Dashboard, settings: RaySettings) -> None:
+        self._dashboard = dashboard
+        self._settings = settings
+        self._nodes: list[RayNode] = []
+        self._asked_at = -math.inf
+        self._facts: list[NodeFacts] = []
+        self._facts_at = -math.inf
+        self._seen: dict[str, tuple[float, RayNode]] = {}
+
+    def alive(self, *, within_seconds: float = _FRESH_SECONDS) -> list[RayNode]:
+        """The nodes that are up, asked for anew if that is longer ago."""
+        now = time.monotonic()
+        if now - self._asked_at > within_seconds:
+            self._nodes, self._asked_at = self._dashboard.nodes(), now
+            old = now - _REMEMBERED_SECONDS
+            self._seen = {name: one for name, one in self._seen.items() if one[0] > old}
+            self._seen |= {node.node_name or node.node_id: (now, node) for node in self._nodes}
+        return self._nodes
+
+    def lately(self) -> list[RayNode]:
+        """As ``alive``, with those that went away within the last hour: they may come back."""
+        return [node for _, node in self._seen.values()]
+
+    def facts(self) -> list[NodeFacts]:
+        now = time.monotonic()
+        if now - self._facts_at > _FRESH_SECONDS:
+            nodes = self.alive(within_seconds=0)
+            self._facts = facts(nodes, self._dashboard.in_use(), self._settings)
+            self._facts_at = now
+        return self._facts
