@@ -29,4 +29,9 @@ def open_engine(kind: str, options: Mapping[str, Any], folder: Path) -> Engine:
             from suanwang.engines.local.engine import LocalEngine
 
             return LocalEngine(LocalSettings(folder, **options))
+        case "kubernetes":
+            from suanwang.engines.kubernetes.engine import KubernetesEngine
+            from suanwang.engines.kubernetes.settings import KubernetesSettings
+
+            return KubernetesEngine(KubernetesSettings.model_validate(dict(options)), folder)
     raise UnknownEngine(kind)
