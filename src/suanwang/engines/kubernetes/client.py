@@ -32,6 +32,9 @@ class ApiRefused(Exception):
     """The API server understood and said no."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
+        # Of an unchangeable field the API first quotes the whole object, then says what is wrong.
+        self.immutable = status == 422 and "immutable" in message
+        message = message if len(message) <= 400 else f"{message[:200]} … {message[-200:]}"
         super().__init__(f"{status} {reason}: {message}")
         self.status, self.reason, self.message = status, reason, message
 
@@ -195,8 +198,10 @@ def _failure(response: httpx.Response, data: bytes) -> Exception:
     except ValueError:
         said = None
     said = said if isinstance(said, dict) else {}
-    reason, message = str(said.get("reason", ""))[:80], str(said.get("message", ""))[:500]
+    reason, message = str(said.get("reason", ""))[:80], str(said.get("message", ""))
     if status not in _REFUSALS or said.get("kind") != "Status":
-        return EngineUnavailable(f"the API server answers {status} {reason} {message}".strip())
+        return EngineUnavailable(
+            f"the API server answers {status} {reason} {message[:200]}".strip()
+        )
     kind = _NotFound if status == 404 else ApiRefused
     return kind(status, reason, message)

@@ -82,7 +82,7 @@ class Submitter:
             return self._client.apply(f"{path}/{name}", body)
         except ApiRefused as refusal:
             # It is there, with other content, and may not be changed: then it stays as it is.
-            if refusal.status != 422 or "immutable" not in refusal.message:
+            if not refusal.immutable:
                 raise
             return {} if path == self._places.secrets else self._client.get(f"{path}/{name}")
 
