@@ -24,6 +24,8 @@ from typing import Any
 
 import httpx
 
+from .kubernetes_logs import log_server
+
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
@@ -78,6 +80,7 @@ class Kubelet:
         self.dead = False
         """The node does not answer any more."""
         self._http = httpx.Client(base_url=server, trust_env=False, timeout=30, **client)
+        self._logs: Any = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +89,9 @@ class Kubelet:
     def stop(self) -> None:
         """End the node and all that runs on it, as a power cut does."""
         self._stopping.set()
+        if self._logs is not None:
+            self._logs.shutdown()
+            self._logs.server_close()
         with suppress(RuntimeError):  # wakes the thread that watches
             self._http.close()
         for container in list(self.containers.values()):
@@ -94,6 +100,12 @@ class Kubelet:
         for thread in self._threads:
             thread.join(timeout=10)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def serve_logs(self) -> int:
+        """Let a real API server fetch logs here, as it does of a real kubelet; the port."""
+        self._logs = log_server(self)
+        threading.Thread(target=self._logs.serve_forever, args=(0.05,), daemon=True).start()
+        return int(self._logs.server_address[1])
 
     def _run(self, what: Callable[..., None], *arguments: Any) -> None:
         def run() -> None:

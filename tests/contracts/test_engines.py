@@ -22,9 +22,13 @@ from .engine_benches import (
     until,
 )
 from .kubernetes_bench import KubernetesBench
+from .kubernetes_cluster import NAMED, ClusterBench, played_nodes
+
+__all__ = ["played_nodes"]
+CLUSTERS = ["kubernetes on a cluster"] if NAMED else []
 
 
-@pytest.fixture(params=["memory", "local in a box", "local without", "kubernetes"])
+@pytest.fixture(params=["memory", "local in a box", "local without", "kubernetes", *CLUSTERS])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "memory":
         yield MemoryBench()
@@ -33,6 +37,12 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         kubernetes = KubernetesBench(tmp_path)
         yield kubernetes
         kubernetes.close()
+        return
+    if request.param in CLUSTERS:
+        request.getfixturevalue("played_nodes")
+        real = ClusterBench(tmp_path)
+        yield real
+        real.close()
         return
     boxed = request.param == "local in a box"
     local = LocalBench(tmp_path, sandbox="auto" if boxed else "session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -97,8 +98,12 @@ class Client:
                 return
             query["continue"] = str(follow)
 
-    def watch(self, path: str, opened: list[Any], **parameters: str) -> Iterator[dict[str, Any]]:
-        """Changes as they come, until the server ends it. ``opened`` receives a way to stop."""
+    def watch(
+        self, path: str, opened: list[Any], stopping: threading.Event, **parameters: str
+    ) -> Iterator[dict[str, Any]]:
+        """Changes as they come, until the server ends it or somebody sets ``stopping`` and hangs
+        up on what is ``opened``.
+        """
         query = {**parameters, "watch": "true", "allowWatchBookmarks": "true"}
         timeout = httpx.Timeout(self._timeout, read=float(query["timeoutSeconds"]) + 15)
         try:
@@ -108,6 +113,8 @@ class Client:
                 if response.status_code != 200:
                     raise _failure(response, _bounded(response))
                 opened.append(response)
+                if stopping.is_set():  # it was set before there was anything to hang up on
+                    return
                 yield from _events(response)
         except httpx.HTTPError as error:
             raise EngineUnavailable(f"the watch of {path} broke: {error!r}") from None

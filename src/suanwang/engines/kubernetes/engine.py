@@ -20,7 +20,7 @@ from suanwang.engines.kubernetes.cancel import Canceller
 from suanwang.engines.kubernetes.client import ApiRefused, Client
 from suanwang.engines.kubernetes.connection import KubeconfigRefused, connection
 from suanwang.engines.kubernetes.ends import Ends
-from suanwang.engines.kubernetes.facts import CONTAINER, PodFacts, job_facts, pod_facts
+from suanwang.engines.kubernetes.facts import CONTAINER, JobFacts, PodFacts, job_facts, pod_facts
 from suanwang.engines.kubernetes.logs import LogFile
 from suanwang.engines.kubernetes.nodes import Survey, facts, survey
 from suanwang.engines.kubernetes.settings import KubernetesSettings
@@ -80,7 +80,8 @@ class KubernetesEngine:
                 watcher.stop()
         for watcher in self._watchers:
             watcher.join(timeout=self._settings.timeout_seconds)
-        self._client.close()
+        if not any(watcher.is_alive() for watcher in self._watchers):
+            self._client.close()  # never under a thread that reads: its socket would be another's
 
     # -- what there is ------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class KubernetesEngine:
         job, pods = known
         seen = judge(job, pods, now)
         if seen.state.final and not seen.by_pod:
-            pods = self._ask_for_pods(name)
+            pods = self._ask_for_pods(job)
             seen = judge(job, pods, now)
         if seen.state.final:
             self._ends.put(name, seen, job.walltime_seconds)
@@ -176,26 +177,27 @@ class KubernetesEngine:
             self._canceller.tend(job, pods, now)
         return seen
 
-    def _ask_for_pods(self, name: str) -> tuple[PodFacts, ...]:
+    def _ask_for_pods(self, job: JobFacts) -> tuple[PodFacts, ...]:
         """What the watch may not have told yet."""
         since = self._table.moment()
         try:
-            pages = self._client.pages(self._places.pods, labelSelector=f"job-name={name}")
-            found = [pod_facts(one) for page in pages for one in page["items"]]
+            pages = self._client.pages(self._places.pods, labelSelector=f"job-name={job.name}")
+            told = [pod_facts(one) for page in pages for one in page["items"]]
         except ApiRefused as refusal:
             raise EngineUnavailable(str(refusal)) from None
-        self._table.pods_listed([pod for pod in found if pod is not None], since, only=name)
-        known = self._table.seen(name)
+        mine = [pod for pod in told if pod is not None and pod.owner == job.uid]
+        self._table.pods_listed(mine, since, only=job.uid)
+        known = self._table.seen(job.name)
         return known[1] if known is not None else ()
 
     def cancel(self, refs: Sequence[str], grace_seconds: int, *, reason: str = "") -> None:
         self._follow()
         now = datetime.now(UTC)
         for ref in refs:
-            seen = self._look(ref, now)
-            if seen is None or seen.state.final:
+            seen, known = self._look(ref, now), self._table.seen(ref)
+            if seen is None or seen.state.final or known is None:
                 continue
-            self._ask_for_pods(ref)
+            self._ask_for_pods(known[0])
             self._canceller.cancel(ref, reason)
 
     def _follow(self) -> None:

@@ -47,7 +47,8 @@ class PodFacts:
 
     name: str
     uid: str
-    job: str
+    owner: str
+    """The uid of its Job: an earlier Job of the same name may still have Pods."""
     index: int = 0
     phase: str = ""
     reason: str = ""
@@ -111,8 +112,8 @@ def pod_facts(found: Any) -> PodFacts | None:
         mapping(found, "status"),
     )
     labels = mapping(meta, "labels")
-    name, job = _text(meta, "name"), _text(labels, "job-name")
-    if not name or not job or not _text(labels, ATTEMPT):
+    name, owner = _text(meta, "name"), _owner(meta)
+    if not name or not owner or not _text(labels, ATTEMPT):
         return None
     container = _container(status)
     state = mapping(container, "state")
@@ -125,7 +126,7 @@ def pod_facts(found: Any) -> PodFacts | None:
     return PodFacts(
         name=name,
         uid=_text(meta, "uid"),
-        job=job,
+        owner=owner,
         index=int(index) if index.isdecimal() else 0,
         phase=_text(status, "phase"),
         reason=_text(status, "reason"),
@@ -143,6 +144,14 @@ def pod_facts(found: Any) -> PodFacts | None:
         finished_at=_moment(ended, "finishedAt"),
         leaves_at=_moment(meta, "deletionTimestamp"),
     )
+
+
+def _owner(meta: dict[str, Any]) -> str:
+    found = meta.get("ownerReferences")
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, dict) and one.get("controller") is True:
+            return _text(one, "uid")
+    return ""
 
 
 def _container(status: dict[str, Any]) -> dict[str, Any]:

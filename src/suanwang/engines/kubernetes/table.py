@@ -18,6 +18,7 @@ class Table:
         self._lock = threading.Lock()
         self._jobs: dict[str, JobFacts] = {}
         self._pods: dict[str, dict[str, PodFacts]] = {}
+        """By the uid of their Job, then by name."""
         self._put: dict[str, int] = {}
         """Jobs we learned of by our own requests, with the moment, counted."""
         self._pod_at: dict[tuple[str, str], int] = {}
@@ -31,7 +32,8 @@ class Table:
             job = self._jobs.get(name)
             if job is None:
                 return None
-            pods = sorted(self._pods.get(name, {}).values(), key=lambda pod: (pod.index, pod.name))
+            mine = self._pods.get(job.uid, {}).values()
+            pods = sorted(mine, key=lambda pod: (pod.index, pod.name))
             return job, tuple(pods)
 
     def names(self) -> list[str]:
@@ -60,11 +62,12 @@ class Table:
 
     def forget(self, name: str) -> None:
         with self._lock:
-            if (job := self._jobs.pop(name, None)) is not None and not job.gone:
-                self._forgotten[name] = job.uid
-            for pod in self._pods.pop(name, {}):
-                self._pod_at.pop((name, pod), None)
+            job = self._jobs.pop(name, None)
             self._put.pop(name, None)
+            if job is not None:
+                self._drop_pods(job.uid)
+                if not job.gone:
+                    self._forgotten[name] = job.uid
 
     # -- what the watch of Jobs brings ----------------------------------------------
 
@@ -103,16 +106,20 @@ class Table:
     # -- what the watch of Pods brings ----------------------------------------------
 
     def pods_listed(self, found: Sequence[PodFacts], since: int, only: str = "") -> None:
-        """All there are, or all of one Job."""
+        """All there are, or all of one Job by its uid. What was told of after ``since`` may be
+        missing from an older list.
+        """
         with self._lock:
-            there = {(pod.job, pod.name) for pod in found}
+            there = {(pod.owner, pod.name) for pod in found}
             now = datetime.now(UTC)
-            jobs = {only: self._pods.get(only, {})} if only else self._pods
-            for job, pods in jobs.items():
-                for name, pod in pods.items():
-                    older = self._pod_at.get((job, name), 0) <= since
-                    if (job, name) not in there and pod.gone_at is None and older:
-                        pods[name] = replace(pod, gone_at=now)
+            ours = {job.uid for job in self._jobs.values()} | {pod.owner for pod in found}
+            for owner in [only] if only else list(self._pods):
+                for name, pod in self._pods.get(owner, {}).items():
+                    older = self._pod_at.get((owner, name), 0) <= since
+                    if (owner, name) not in there and older and pod.gone_at is None:
+                        self._pods[owner][name] = replace(pod, gone_at=now)
+                if owner not in ours:
+                    self._drop_pods(owner)
             for pod in found:
                 self._take_pod(pod)
 
@@ -121,19 +128,27 @@ class Table:
         if pod is None:
             return
         with self._lock:
-            if kind == "DELETED":
-                if pod.name not in self._pods.get(pod.job, {}):
-                    return
-                pod = replace(pod, gone_at=datetime.now(UTC))
-            self._take_pod(pod)
+            if kind != "DELETED":
+                self._take_pod(pod)
+            elif any(job.uid == pod.owner for job in self._jobs.values()):
+                self._take_pod(replace(pod, gone_at=datetime.now(UTC)))
+            elif (pods := self._pods.get(pod.owner)) is not None:
+                pods.pop(pod.name, None)
+                self._pod_at.pop((pod.owner, pod.name), None)
+                if not pods:
+                    del self._pods[pod.owner]
 
     def _take_pod(self, pod: PodFacts) -> None:
-        if pod.job in self._forgotten:
+        if pod.owner in self._forgotten.values():
             return
-        pods = self._pods.setdefault(pod.job, {})
+        pods = self._pods.setdefault(pod.owner, {})
         known = pods.get(pod.name)
         if known is not None and known.uid == pod.uid and known.gone_at is not None:
             return
         pods[pod.name] = pod
         self._clock += 1
-        self._pod_at[pod.job, pod.name] = self._clock
+        self._pod_at[pod.owner, pod.name] = self._clock
+
+    def _drop_pods(self, owner: str) -> None:
+        for name in self._pods.pop(owner, {}):
+            self._pod_at.pop((owner, name), None)

@@ -100,7 +100,7 @@ class Watcher(threading.Thread, Generic[Facts]):
         seconds = str(_WATCH_SECONDS)
         try:
             events = self._client.watch(
-                self._path, self._opened, labelSelector=SELECTOR,
+                self._path, self._opened, self._stopping, labelSelector=SELECTOR,
                 resourceVersion=self._version, timeoutSeconds=seconds,
             )  # fmt: skip
             for event in events:
