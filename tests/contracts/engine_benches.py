@@ -19,7 +19,11 @@ from suanwang.engines.port import Accepted, Engine, NodeFacts, Observation, Subm
 
 
 class Bench(Protocol):
-    """An engine and a way to let it work."""
+    """An engine and a way to let it work.
+
+    A bench may say ``streams_apart = False`` (both streams come as one, on stdout) and
+    ``brings_files = False`` (jobs that ask for files out are refused).
+    """
 
     engine: Engine
 

@@ -1,0 +1,1 @@
+"""Runs jobs on a Kubernetes cluster, in one namespace, by the official API."""
