@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from suanwang.engines import files
 from suanwang.engines.kubernetes.settings import KubernetesSettings, SharedFolder
-from suanwang.engines.local import files
 from suanwang.engines.port import OutputFile, Submission
 
 _WANTED = ".suanwang"
@@ -55,7 +55,8 @@ def outputs(settings: KubernetesSettings, name: str) -> list[OutputFile]:
         wanted = json.loads((settings.shared.path / _WANTED / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return []
-    return files.outputs(settings.shared.path / name, wanted, settings.run_as_user)
+    found = files.outputs(settings.shared.path / name, wanted, settings.run_as_user)
+    return [OutputFile(file, size) for file, size in found]
 
 
 def open_output(settings: KubernetesSettings, name: str, file: str) -> IO[bytes]:

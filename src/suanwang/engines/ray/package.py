@@ -29,9 +29,9 @@ sys.exit(main())
 """
 _MODULES: Final = {
     "suanwang": (),
-    "suanwang.engines": (),
+    "suanwang.engines": ("files",),
     "suanwang.engines.local": (
-        "cgroups", "files", "limits", "plan", "processes", "runner", "sandbox", "streams",
+        "cgroups", "limits", "plan", "processes", "runner", "sandbox", "streams",
     ),
     "suanwang.engines.ray": ("runner",),
 }  # fmt: skip

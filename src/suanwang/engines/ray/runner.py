@@ -21,7 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from suanwang.engines.local import files, processes
+from suanwang.engines import files
+from suanwang.engines.local import processes
 from suanwang.engines.local.plan import (
     BEGAN,
     PLAN,

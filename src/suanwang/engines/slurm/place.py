@@ -135,7 +135,8 @@ class Places:
     def outputs(self, key: str, globs: Sequence[str]) -> list[OutputFile]:
         if not globs or not self.exists(key):
             return []
-        return files.outputs(self.path(key) / "work", globs, self._account.uid)
+        found = files.outputs(self.path(key) / "work", globs, self._account.uid)
+        return [OutputFile(name, size) for name, size in found]
 
     def open_output(self, key: str, name: str) -> IO[bytes]:
         return files.open_output(self.path(key) / "work", name, self._account.uid)
