@@ -63,16 +63,10 @@ class Delivery:
         """Whose output is looked at in this round: first what has ended, for its end waits for it;
         of what runs some, in turn, so that thousands of jobs do not keep an engine busy.
         """
-        rows = [row for row in self._spool.open_attempts() if not row.output_done]
-        ended = [row for row in rows if row.phase == "ended"][:_ENDED_A_ROUND]
-        running = sorted(
-            (row for row in rows if row.phase == "submitted"), key=lambda row: row.attempt_id
-        )
-        after = [row for row in running if row.attempt_id > self._last_seen]
-        looked_at = (after + running)[: min(_RUNNING_A_ROUND, len(running))]
-        if looked_at:
-            self._last_seen = looked_at[-1].attempt_id
-        return ended + looked_at
+        ended = self._spool.with_output("ended", "", _ENDED_A_ROUND)
+        running = self._spool.with_output("submitted", self._last_seen, _RUNNING_A_ROUND)
+        self._last_seen = running[-1].attempt_id if len(running) == _RUNNING_A_ROUND else ""
+        return ended + running
 
     # -- output ---------------------------------------------------------------------
 
@@ -94,7 +88,7 @@ class Delivery:
 
     def _stream(self, row: AttemptRow, stream: Stream) -> str:
         """``complete``, ``more``, or ``waiting`` for the job to write on."""
-        offset = row.offsets[stream]
+        offset = row.stdout_offset if stream == "stdout" else row.stderr_offset
         if offset == _ENOUGH:
             return "complete"
         for _ in range(_PIECES_A_ROUND):

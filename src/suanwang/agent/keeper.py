@@ -125,14 +125,14 @@ class Keeper:
     def round(self) -> None:
         """Start what waits, stop what should stop, and write down what has changed."""
         try:
-            self._start([row for row in self._spool.open_attempts() if row.phase == "leased"])
+            self._start(self._spool.in_phase("leased"))
             self.look()
         except EngineUnavailable as error:
             log.warning("the engine does not answer: %s", error)
 
     def look(self) -> None:
         """Write down what has changed with what runs. Raises ``EngineUnavailable``."""
-        running = [row for row in self._spool.open_attempts() if row.phase == "submitted"]
+        running = self._spool.in_phase("submitted")
         self._stop([row for row in running if row.cancel and not row.cancel_sent])
         self._observe(running)
 
@@ -308,7 +308,7 @@ class Keeper:
 
     def stop_all(self, reason: str) -> list[str]:
         """Ask the engine to end everything because we go; the refs that were asked."""
-        refs = [row.ref for row in self._spool.open_attempts() if row.phase == "submitted"]
+        refs = [row.ref for row in self._spool.in_phase("submitted")]
         if refs:
             self._engine.cancel(refs, 2, reason=reason)
         return refs

@@ -322,7 +322,7 @@ class Agent:
         log.info("agent stopped")
 
     def _any_running(self) -> bool:
-        return any(row.phase == "submitted" for row in self._spool.open_attempts())
+        return bool(self._spool.in_phase("submitted"))
 
     def _fetch(self, attempt: str, name: str, into: Path, size: int) -> str:
         try:

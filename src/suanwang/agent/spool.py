@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     closed_at TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS open_attempts ON attempts (phase) WHERE phase != 'closed';
+CREATE INDEX IF NOT EXISTS output_owed ON attempts (phase, attempt_id) WHERE NOT output_done;
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     attempt_id TEXT NOT NULL,
@@ -89,12 +90,12 @@ _COLUMNS = (
     " usage_due, metered_seconds, ended_at"
 )
 EVENTS_AT_ONCE = 200
-USAGE_AT_ONCE = 500
+USAGE_AT_ONCE = 1000
 _USAGE_KEPT = 5000
 """Delivered records kept, should the platform be restored to an earlier state and ask again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """One lease this agent was given, and how far it has got with it.
 
@@ -113,7 +114,8 @@ class AttemptRow:
     cancel_sent: bool
     state: str
     sequence: int
-    offsets: Mapping[str, int]
+    stdout_offset: int
+    stderr_offset: int
     output_done: bool
     files_sent: tuple[str, ...]
     usage_due: str
@@ -173,9 +175,20 @@ class Spool:
         )
         return cursor.rowcount > 0
 
-    def open_attempts(self) -> list[AttemptRow]:
+    def in_phase(self, phase: str) -> list[AttemptRow]:
+        """The attempts that are as far as that, in the order they came."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM attempts WHERE phase != 'closed' ORDER BY rowid"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase = ? ORDER BY rowid",  # noqa: S608
+            (phase,),
+        )
+        return [_attempt(row) for row in rows]
+
+    def with_output(self, phase: str, after: str, limit: int) -> list[AttemptRow]:
+        """Some attempts whose output is not handed over yet, by their ids from one on."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM attempts WHERE phase = ? AND NOT output_done"  # noqa: S608
+            " AND attempt_id > ? ORDER BY attempt_id LIMIT ?",
+            (phase, after, limit),
         )
         return [_attempt(row) for row in rows]
 
@@ -428,9 +441,10 @@ def _attempt(row: sqlite3.Row) -> AttemptRow:
         cancel_sent=bool(row["cancel_sent"]),
         state=row["state"],
         sequence=row["sequence"],
-        offsets={"stdout": row["stdout_offset"], "stderr": row["stderr_offset"]},
+        stdout_offset=row["stdout_offset"],
+        stderr_offset=row["stderr_offset"],
         output_done=bool(row["output_done"]),
-        files_sent=tuple(json.loads(row["files_sent"])),
+        files_sent=tuple(json.loads(row["files_sent"])) if row["files_sent"] != "[]" else (),
         usage_due=row["usage_due"],
         metered_seconds=row["metered_seconds"],
         ended_at=datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None,

@@ -99,7 +99,17 @@ def _open_chain(agent: SiteAgent, records: Sequence[SentRecord]) -> _Chain:
         sequence=sequence,
         hash=last_hash,
         known=known,
-        attempts=Attempt.objects.select_related("job").in_bulk(attempts),
+        # Without scripts and stories: thousands of records come at a time.
+        attempts=Attempt.objects.select_related("job")
+        .only(
+            "cluster_id",
+            "leased_at",
+            "job__cores",
+            "job__memory_mib",
+            "job__accelerators",
+            "job__card_milli",
+        )
+        .in_bulk(attempts),
         metered=set(
             UsageRecord.objects.filter(attempt__in=attempts).values_list("attempt_id", "meter")
         ),
