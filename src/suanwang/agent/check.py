@@ -153,7 +153,15 @@ def _engine(home: Home, choice: EngineChoice) -> Iterator[Finding]:
 def _engine_seen(home: Home) -> Iterator[Finding]:
     spool = Spool(home.spool)
     wrong, at = spool.noted("engine_wrong"), spool.noted("engine_looked_at")
+    refused = spool.noted("report_refused")
     spool.close()
+    if refused:
+        yield Finding(
+            "report", "wrong", (refused,) * 2,
+            ("name each model of card in engine.yaml (accelerators) by its code in the platform's "
+             "catalogue",
+             "请在 engine.yaml 的 accelerators 中，用平台目录的编码写明每种加速卡"),
+        )  # fmt: skip
     if wrong:
         yield Finding("engine", "wrong", (wrong,) * 2, ("see that it runs", "确认引擎在运行"))
     else:

@@ -228,8 +228,11 @@ class Agent:
             answer = self._client.report(report)
         except (PlatformUnavailable, PlatformRefused) as error:
             self._look_at = self._report_at = time.monotonic() + self._report_backoff.failed()
+            if isinstance(error, PlatformRefused):
+                self._spool.note("report_refused", str(error)[:300])
             log.warning("the report did not arrive: %s", error)
             return
+        self._spool.note("report_refused", "")
         if self._report_backoff.worked():
             self._knock.set()
         self._hand_in_energy()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +38,14 @@ def story(
     patience: Annotated[
         float, typer.Option(help="Seconds to go on trying while the city cannot answer.")
     ] = 60.0,
+    engine: Annotated[
+        Path | None,
+        typer.Option(
+            help="An engine.yaml: the job runs there, on Slurm, Kubernetes or Ray, not here.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Play the main job through the public API and audit the city afterwards.
 
@@ -51,7 +60,8 @@ def story(
     steps: list[Step] = []
     failure = None
     try:
-        for step in play(url or _own_city(), patience_seconds=patience, language=tongue):
+        city = url or _own_city()
+        for step in play(city, patience_seconds=patience, language=tongue, engine_file=engine):
             steps.append(step)
             if not as_json:
                 _tell(step, tongue)

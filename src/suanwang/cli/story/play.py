@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from suanwang.agent.engine_file import read_choice
 from suanwang.cli.story.stage import Stage, Step, must, running_agent
 from suanwang.core import uscc
 from suanwang.core.clock import CITY_ZONE
@@ -34,18 +36,22 @@ for n in 1 2 3; do echo "step $n"; sleep 1; done
 INPUT = b"what goes in comes out counted\n"
 
 
-def play(url: str, *, patience_seconds: float, language: Language) -> Iterator[Step]:
+def play(
+    url: str, *, patience_seconds: float, language: Language, engine_file: Path | None = None
+) -> Iterator[Step]:
     """Play all steps; raises at the first that does not hold."""
     stage = Stage(url, patience_seconds=patience_seconds, language=language)
     try:
-        yield from _Story(stage).steps()
+        yield from _Story(stage, engine_file).steps()
     finally:
         stage.close()
 
 
 class _Story:
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, engine_file: Path | None) -> None:
         self._stage = stage
+        self._engine_file = engine_file
+        self._engine = "local" if engine_file is None else read_choice(engine_file).kind
         self._tag = secrets.token_hex(3)
         self._password = secrets.token_urlsafe(18)
 
@@ -56,7 +62,7 @@ class _Story:
         cluster, step = self._centre(provider)
         yield step
         made = provider.post(f"/clusters/{cluster}/agents")
-        with running_agent(stage.url, made["token"], cores=2, memory_mib=1024):
+        with running_agent(stage.url, made["token"], self._engine_file):
             yield self._agent(cluster)
             company = self._register("enterprise", f"故事企业 {self._tag}")
             yield self._credit(company)
@@ -122,7 +128,7 @@ class _Story:
         )
         platforms = {"is_local_platform": True, "is_public_platform": False}
         self._operator.post(f"/centres/{code}/verification", platforms)
-        body = {"name": "main", "engine": "local"}
+        body = {"name": "main", "engine": self._engine}
         cluster = provider.post(f"/centres/{code}/clusters", body)["id"]
         end = self._now().replace(minute=0, second=0, microsecond=0)
         energy = {
@@ -147,7 +153,7 @@ class _Story:
             "zh": "供给方登记数据中心、能耗和价格，运营方核定为本地平台",
             "en": "A provider registers a centre, its energy and its prices; it counts as local",
         }
-        facts = {"centre": code, "PUE": "1.31", "cluster": cluster}
+        facts = {"centre": code, "PUE": "1.31", "cluster": cluster, "engine": self._engine}
         return cluster, Step(1, title, None, {"core-second": CORE_SECOND_FEN}, facts)
 
     def _agent(self, cluster: str) -> Step:
@@ -157,7 +163,7 @@ class _Story:
         [node, *_] = self._stage.until(nodes, "the agent did not report this machine")
         title = {
             "zh": "中心的代理凭一次性令牌接入，上报真实的核数和内存",
-            "en": "The centre's agent enrols with a one-time token and reports this machine",
+            "en": "The centre's agent enrols with a one-time token and reports what is there",
         }
         facts = {"cores": str(node["cores"]), "memory": f"{node['memory_mib']} MiB"}
         return Step(2, title, None, {}, facts)

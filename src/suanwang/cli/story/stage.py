@@ -81,14 +81,19 @@ class Stage:
 
 
 @contextmanager
-def running_agent(url: str, token: str, *, cores: int, memory_mib: int) -> Iterator[None]:
-    """A real agent on this machine for as long as the story lasts; it leaves nothing behind."""
+def running_agent(url: str, token: str, engine_file: Path | None) -> Iterator[None]:
+    """A real agent on this machine for as long as the story lasts; it leaves nothing behind.
+
+    It runs jobs on the engine of an ``engine.yaml``; without one on two cores of this machine.
+    """
     home = Path(tempfile.mkdtemp(prefix="sw-story-"))
     agent = [sys.executable, "-m", "suanwang.cli", "agent"]
     enrol = [*agent, "enrol", "--url", url, "--home", str(home)]
     given = {**os.environ, "SUANWANG_AGENT_TOKEN": token}
-    offer = ["--cores", str(cores), "--memory-mib", str(memory_mib), "--stop-jobs"]
-    run = [*agent, "run", "--home", str(home), "--tied-to", str(os.getpid()), *offer]
+    offer = ["--cores", "2", "--memory-mib", "1024"] if engine_file is None else []
+    run = [*agent, "run", "--home", str(home), "--tied-to", str(os.getpid()), "--stop-jobs", *offer]
+    if engine_file is not None:
+        shutil.copyfile(engine_file, home / "engine.yaml")
     try:
         enrolled = False
         deadline = time.monotonic() + 60
