@@ -67,14 +67,14 @@ class KeepNodes(forms.Form):
 
     cluster = forms.ChoiceField(label=_("Cluster"))
     nodes = forms.CharField(
-        label=_("Nodes"),
+        label=_("Names of nodes"),
         required=False,
         max_length=200_000,
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "mono"}),
         help_text=_("One name a line; empty: all of the cluster."),
     )
     organisations = forms.MultipleChoiceField(
-        label=_("For"), required=False, help_text=_("None: for nobody, as for maintenance.")
+        label=_("Kept for"), required=False, help_text=_("None: for nobody, as for maintenance.")
     )
     starts = forms.DateTimeField(label=_("From"), widget=forms.DateTimeInput(attrs=_WHEN))
     ends = forms.DateTimeField(label=_("Until"), widget=forms.DateTimeInput(attrs=_WHEN))

@@ -9,6 +9,7 @@ from suanwang.console.language import pick, short
 from suanwang.console.tables import Cell, Column, Table, chip, link, moment, number
 from suanwang.console.tables import text as plain
 from suanwang.console.templatetags.console import mib
+from suanwang.console.words import ENGINES, word
 from suanwang.jobs.models import Attempt
 from suanwang.jobs.wording import words
 from suanwang.registry.models import SiteAgent
@@ -27,7 +28,7 @@ AGENTS = Table[SiteAgent](
     columns=(
         Column(_("Cluster"), _agent_of, "cluster__centre__name"),
         Column(_("State"), lambda agent: chip("agent", agent_state(agent, now()))),
-        Column(_("Engine"), lambda agent: plain(agent.cluster.engine)),
+        Column(_("Engine"), lambda agent: plain(word(ENGINES, agent.cluster.engine))),
         Column(_("Version"), lambda agent: plain(agent.version)),
         Column(_("Isolation"), lambda agent: plain(agent.isolation)),
         Column(_("Last seen"), lambda agent: moment(agent.last_seen_at)),

@@ -72,8 +72,8 @@ KEPT_NODES = Table[NodeReservation](
     key="kept-nodes",
     columns=(
         Column(_("Cluster"), lambda one: plain(cluster_name(one.cluster)), "cluster__name"),
-        Column(_("Nodes"), _nodes),
-        Column(_("For"), _whom),
+        Column(_("Names of nodes"), _nodes),
+        Column(_("Kept for"), _whom),
         Column(_("From"), lambda one: moment(one.starts_at), "starts_at"),
         Column(_("Until"), lambda one: moment(one.ends_at), "ends_at"),
         Column(_("Reason"), lambda one: plain(one.reason)),
