@@ -18,6 +18,7 @@ from django.db import transaction
 
 import suanwang
 from suanwang.agent.home import Home, Identity, NotEnrolled
+from suanwang.jobs.answers import platform_key
 from suanwang.people import services as people
 from suanwang.people.models import Member, Organisation
 from suanwang.people.roles import OrganisationKind, Role
@@ -53,7 +54,14 @@ def open_builtin(
         provider = _provider(made, at=at)
         cluster = _cluster(provider, operator, at=at)
         agent = _agent(place, cluster, provider, at=at)
-    place.remember(Identity(url=address, agent_id=str(agent.pk), cluster_id=str(cluster.pk)))
+    place.remember(
+        Identity(
+            url=address,
+            agent_id=str(agent.pk),
+            cluster_id=str(cluster.pk),
+            platform_key=platform_key(),
+        )
+    )
     return made
 
 
