@@ -7,6 +7,7 @@ prints them; times come as Unix seconds.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -122,7 +123,11 @@ class Commands:
     def _cancel(self, ids: Sequence[int], *how: str) -> None:
         for begin in range(0, len(ids), _MANY):
             some = [str(one) for one in ids[begin : begin + _MANY]]
-            self._ask("scancel", "--quiet", *how, *some)
+            done = self._run("scancel", "--quiet", *how, *some)
+            # Of jobs that were over first it says nothing but a status; what did not end after
+            # all is cancelled again when it is overdue.
+            if done.returncode != 0 and done.stderr.strip():
+                raise _not_answered("scancel", done)
 
     def nodes(self) -> list[NodeRow]:
         said = self._ask("sinfo", "--noheader", "-N", *self._where(), "-O", _columns(_NODES))
@@ -158,13 +163,20 @@ class Commands:
         return (f"--partition={self._partition}",)
 
     def _ask(self, *words: str, **environment: str) -> str:
-        done = self._account.run(
+        done = self._run(*words, **environment)
+        if done.returncode != 0:
+            raise _not_answered(words[0], done)
+        return done.stdout.decode(errors="replace")
+
+    def _run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        return self._account.run(
             words, self._environment | environment, seconds=self._settings.timeout_seconds
         )
-        if done.returncode != 0:
-            said = " ".join(done.stderr.decode(errors="replace").split())
-            raise EngineUnavailable(f"{words[0]}: {said[:300] or done.returncode}")
-        return done.stdout.decode(errors="replace")
+
+
+def _not_answered(program: str, done: subprocess.CompletedProcess[bytes]) -> EngineUnavailable:
+    said = " ".join(done.stderr.decode(errors="replace").split())
+    return EngineUnavailable(f"{program}: {said[:300] or done.returncode}")
 
 
 def _columns(columns: Sequence[tuple[str, int]]) -> str:
