@@ -43,6 +43,7 @@ PART_BYTES = 256 << 10
 OUTPUTS = "out"
 _EXIT_CODES = {"succeeded": 0, "timeout": 124, "out_of_memory": 137}
 _SWEPT_MAX = 200
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class PartedStream(BoundedStream):
@@ -71,6 +72,7 @@ class RayRunner(Runner):
 
     def __init__(self, folder: Path, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
+        self._stopped = False
         super().__init__(folder)
 
     def sizes(self) -> dict[str, int]:
@@ -82,7 +84,12 @@ class RayRunner(Runner):
         return PartedStream(self.folder / name, self.plan.stream_bytes_max)
 
     def _signalled(self, number: int, _frame: object) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        """Only noted: it may come while the job is being started. It wakes the runner too."""
+        if number in _STOPS:
+            self._stopped = True
+
+    def _look_for_cancel(self) -> None:
+        if self._stopped:
             self._end("cancelled", "cancelled", self._grace_seconds)
 
     def _supervisor_gone(self) -> None:
@@ -121,16 +128,18 @@ class Guard:
         self._runner: int | None = None
         self._stopped = False
         self._supervisor = os.pidfd_open(os.getppid())
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPS:
             signal.signal(number, self._signalled)
 
     def fork(self) -> int | None:
         """None in the process that works; in this one, once that has ended, the exit code."""
         processes.become_subreaper()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until somebody there can hear them
         self._runner = os.fork()
         if self._runner == 0:
             os.setsid()  # apart: what kills this process and its group is survived, and noticed
             return None
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         if self._stopped:
             processes.send([self._runner], signal.SIGTERM)
         runner = os.pidfd_open(self._runner)
@@ -160,6 +169,7 @@ def work(task: dict[str, Any], folder: Path) -> int:
         raise RuntimeError("another runner has it")
     (folder / BEGAN).touch(mode=0o600)
     runner = RayRunner(folder, task["grace_seconds"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     runner._say()
     runner.run()
     status = runner.status
