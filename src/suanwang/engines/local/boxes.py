@@ -9,8 +9,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from suanwang.engines import files
-from suanwang.engines.local import cgroups, processes
+from suanwang.engines.local import cgroups, files, processes
 from suanwang.engines.local.sandbox import why_no_bubblewrap
 
 _BLOCK = 1000

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from suanwang.engines import files
+from suanwang.engines.local import files
 from suanwang.engines.local.boxes import Level
 from suanwang.engines.local.plan import PLAN, Plan, sync_folder, write_json
 from suanwang.engines.local.sandbox import CLEAN_PATH, box_files

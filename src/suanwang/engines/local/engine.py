@@ -16,8 +16,7 @@ from typing import IO
 
 from suanwang import __version__
 from suanwang.core.jobspec import JobSpec
-from suanwang.engines import files
-from suanwang.engines.local import cgroups, processes
+from suanwang.engines.local import cgroups, files, processes
 from suanwang.engines.local.boxes import Level, prepare_level, remove_place, sweep_places
 from suanwang.engines.local.build import Builder, LocalSettings
 from suanwang.engines.local.machine import Machine, read_machine

@@ -8,6 +8,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
 from suanwang.engines.port import EngineUnavailable
 from suanwang.engines.slurm.settings import SlurmSettings
 
@@ -26,16 +29,18 @@ class Account:
 
     @classmethod
     def of(cls, settings: SlurmSettings) -> Account:
-        """Refuses to run anybody's jobs as root, and an account we cannot act for."""
+        """Refuses to run anybody's jobs as root, and an account we cannot act for, as any other
+        setting that is wrong: with pydantic's ``ValidationError``.
+        """
         us = os.geteuid()
         try:
             entry = pwd.getpwnam(settings.user) if settings.user else pwd.getpwuid(us)
         except KeyError:
-            raise ValueError(f"there is no user {settings.user or us} here") from None
+            raise _wrong_user(f"there is no user {settings.user or us} here") from None
         if entry.pw_uid == 0:
-            raise ValueError("jobs never run as root: name another account as user")
+            raise _wrong_user("jobs never run as root: name another account as user")
         if entry.pw_uid != us != 0:
-            raise ValueError(f"only root could act for {entry.pw_name}: run the agent as that user")
+            raise _wrong_user(f"only root could act for {entry.pw_name}: run the agent as it")
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_uid != us)
 
     def run(
@@ -76,3 +81,10 @@ def clean_environment(settings: SlurmSettings) -> dict[str, str]:
     if settings.conf is not None:
         clean["SLURM_CONF"] = str(settings.conf)
     return clean
+
+
+def _wrong_user(told: str) -> ValidationError:
+    why = PydanticCustomError("slurm_user", "{told}", {"told": told})
+    return ValidationError.from_exception_data(
+        "SlurmSettings", [InitErrorDetails(type=why, loc=("user",), input=None)]
+    )

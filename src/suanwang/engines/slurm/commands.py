@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from subprocess import CompletedProcess
 from typing import Final
 
 from suanwang.engines.port import EngineUnavailable
 from suanwang.engines.slurm.account import Account, clean_environment
-from suanwang.engines.slurm.rejections import refusal
+from suanwang.engines.slurm.rejections import GONE, refusal
 from suanwang.engines.slurm.rows import (
     JobRow,
     NodeRow,
@@ -122,7 +123,11 @@ class Commands:
     def _cancel(self, ids: Sequence[int], *how: str) -> None:
         for begin in range(0, len(ids), _MANY):
             some = [str(one) for one in ids[begin : begin + _MANY]]
-            self._ask("scancel", "--quiet", *how, *some)
+            done = self._run("scancel", *how, *some)
+            said = done.stderr.decode(errors="replace").splitlines()
+            told = [line for line in said if not any(words in line for words in GONE)]
+            if done.returncode != 0 and (told or not said):
+                raise EngineUnavailable(f"scancel: {' '.join(told)[:300] or done.returncode}")
 
     def nodes(self) -> list[NodeRow]:
         said = self._ask("sinfo", "--noheader", "-N", *self._where(), "-O", _columns(_NODES))
@@ -157,10 +162,13 @@ class Commands:
             self._partition = default[0]
         return (f"--partition={self._partition}",)
 
-    def _ask(self, *words: str, **environment: str) -> str:
-        done = self._account.run(
+    def _run(self, *words: str, **environment: str) -> CompletedProcess[bytes]:
+        return self._account.run(
             words, self._environment | environment, seconds=self._settings.timeout_seconds
         )
+
+    def _ask(self, *words: str, **environment: str) -> str:
+        done = self._run(*words, **environment)
         if done.returncode != 0:
             said = " ".join(done.stderr.decode(errors="replace").split())
             raise EngineUnavailable(f"{words[0]}: {said[:300] or done.returncode}")

@@ -23,6 +23,8 @@ from suanwang.engines.slurm.watch import Watch
 KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOOK_BACK_SECONDS: Final = 35 * 86_400
 """Longer than any job may run."""
+_SEARCH_POLLS: Final = 5
+"""A job without an answer is looked for once in so many polls."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Intake:
         self._spool = spool
         self._watch = watch
         self._offer = offer
+        self._searched_at: dict[str, float] = {}
 
     def submit(self, submissions: Sequence[Submission]) -> list[Accepted | Rejected]:
         """Raises ``EngineUnavailable`` when one of them may or may not have been taken: to submit
@@ -182,11 +185,16 @@ class Intake:
 
     def _settle(self, rows: Sequence[SpoolRow], answers: dict[str, Accepted | Rejected]) -> None:
         """Of what was about to be submitted: find it, or say that it may still show."""
-        found = self._find_again(rows)
+        now, pause = time.monotonic(), self._settings.poll_seconds * _SEARCH_POLLS
+        due = [row for row in rows if now - self._searched_at.get(row.key, -pause) >= pause]
+        found = self._find_again(due)
+        self._searched_at = {row.key: self._searched_at.get(row.key, now) for row in rows} | {
+            row.key: now for row in due
+        }
         for row in rows:
             if row.key in found:
                 answers[row.key] = Accepted(row.key, row.key)
-            elif time.time() - row.written_at < self._settings.settle_seconds:
+            elif row not in due or time.time() - row.written_at < self._settings.settle_seconds:
                 told = "submitted, and Slurm did not answer: it may still show"
                 answers[row.key] = Rejected(row.key, False, "engine_unsettled", told)
 

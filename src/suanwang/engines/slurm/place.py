@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from suanwang.core.jobspec import JobSpec
-from suanwang.engines import files
+from suanwang.engines.local import files
 from suanwang.engines.port import LogChunk, OutputFile, Stream
 from suanwang.engines.slurm.account import Account
 from suanwang.engines.slurm.script import (
@@ -51,9 +51,9 @@ class Places:
         building = self._root / f".new-{secrets.token_hex(6)}"
         building.mkdir(mode=0o700)
         try:
-            work = building / "work"
-            work.mkdir(mode=0o700)
-            files.place_inputs(work, inputs)
+            if inputs:  # otherwise the batch script makes it, on the node
+                (building / "work").mkdir(mode=0o700)
+                files.place_inputs(building / "work", inputs)
             home, user = str(place / "work"), self._account.name
             pairs = job_environment(key, spec, home=home, user=user)
             _write(building / "environment", environment_file(pairs), 0o400)

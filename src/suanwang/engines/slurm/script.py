@@ -23,7 +23,7 @@ WALLTIME_GRACE_SECONDS: Final = 5
 _WRAPPER: Final = r"""#!/bin/bash
 # Around an attempt of the city's. begun: by which Slurm job; walltime, exit: how it ended.
 place=@PLACE@
-if [ ! -d "$place/work" ]; then
+if [ ! -f "$place/script" ]; then
   echo "this node does not have $place: is that file system shared?" >&2
   exit @NO_PLACE@
 fi
@@ -34,6 +34,7 @@ if [ "$began_by" != "$SLURM_JOB_ID" ] || [ "${SLURM_RESTART_COUNT:-0}" -gt @REST
   exit @BEGUN_BEFORE@
 fi
 rm -f "$place/walltime" "$place/exit"
+mkdir -p -m 700 "$place/work"
 end_within() { # ask the whole job to end, and make it end after so many seconds
   kill -TERM -- "-$job" 2>/dev/null
   sleep "$1"
