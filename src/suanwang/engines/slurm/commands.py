@@ -14,7 +14,7 @@ from typing import Final
 
 from suanwang.engines.port import EngineUnavailable
 from suanwang.engines.slurm.account import Account, clean_environment
-from suanwang.engines.slurm.rejections import refusal
+from suanwang.engines.slurm.rejections import GONE, refusal
 from suanwang.engines.slurm.rows import (
     JobRow,
     NodeRow,
@@ -126,7 +126,10 @@ class Commands:
             done = self._run("scancel", "--quiet", *how, *some)
             # Of jobs that were over first it says nothing but a status; what did not end after
             # all is cancelled again when it is overdue.
-            if done.returncode != 0 and done.stderr.strip():
+            told = done.stderr.decode(errors="replace").splitlines()
+            if done.returncode != 0 and any(
+                not any(gone in line for gone in GONE) for line in told if line.strip()
+            ):
                 raise _not_answered("scancel", done)
 
     def nodes(self) -> list[NodeRow]:

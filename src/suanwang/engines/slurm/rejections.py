@@ -7,6 +7,8 @@ from typing import Final
 from suanwang.engines.port import EngineUnavailable
 from suanwang.engines.slurm.transport import NotTaken
 
+GONE: Final = ("Invalid job id", "already completing or completed", "Job step not running")
+"""Said of a job that cannot be cancelled because there is nothing of it to end."""
 _NOT_ASKED: Final = (
     "Unable to contact slurm controller",
     "slurmctld config is unable to load",

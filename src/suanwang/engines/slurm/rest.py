@@ -22,7 +22,7 @@ from suanwang.engines.slurm.answers import (
     past_row,
     text,
 )
-from suanwang.engines.slurm.rejections import refusal
+from suanwang.engines.slurm.rejections import GONE, refusal
 from suanwang.engines.slurm.rows import JobRow, NodeRow, PartitionLimits, ours
 from suanwang.engines.slurm.settings import SlurmSettings
 from suanwang.engines.slurm.tokens import Tokens
@@ -110,7 +110,7 @@ class Rest:
     def _cancel(self, ids: Sequence[int], how: str = "") -> None:
         for job_id in ids:
             said = errors(self._asked("DELETE", f"/slurm/{self._speak()}/job/{job_id}{how}"))
-            if said and not any(words in said for words in ("Invalid job id", "already complet")):
+            if said and not any(words in said for words in GONE):
                 raise EngineUnavailable(said)
 
     # -- looking -------------------------------------------------------------------------
