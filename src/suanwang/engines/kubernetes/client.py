@@ -100,9 +100,9 @@ class Client:
 
     def watch(
         self, path: str, opened: list[Any], stopping: threading.Event, **parameters: str
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any] | None]:
         """Changes as they come, until the server ends it or somebody sets ``stopping`` and hangs
-        up on what is ``opened``.
+        up on what is ``opened``. None first: the server has taken it.
         """
         query = {**parameters, "watch": "true", "allowWatchBookmarks": "true"}
         timeout = httpx.Timeout(self._timeout, read=float(query["timeoutSeconds"]) + 15)
@@ -115,6 +115,7 @@ class Client:
                 opened.append(response)
                 if stopping.is_set():  # it was set before there was anything to hang up on
                     return
+                yield None
                 yield from _events(response)
         except httpx.HTTPError as error:
             raise EngineUnavailable(f"the watch of {path} broke: {error!r}") from None
@@ -196,6 +197,8 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.strip():
                 yield _object(bytes(line))
+    if waiting.strip():
+        raise EngineUnavailable("the watch ended within an event, or was none")
 
 
 def _failure(response: httpx.Response, data: bytes) -> Exception:

@@ -43,6 +43,7 @@ class Watcher(threading.Thread, Generic[Facts]):
         self._client, self._path, self._facts = client, path, facts
         self._moment, self._listed, self._changed = moment, listed, changed
         self._version = ""
+        self._failures = 0
         self._opened: list[Any] = []
         self._stopping = threading.Event()
         self.synced = threading.Event()
@@ -56,29 +57,28 @@ class Watcher(threading.Thread, Generic[Facts]):
         hang_up(self._opened)
 
     def run(self) -> None:
-        failures = 0
         while not self._stopping.is_set():
             try:
                 if not self._version:
                     self._list()
                 self._watch()
-                failures = 0
+                self._failures = 0
             except _Gone:
                 self._version = ""
-                failures += 1  # a server that says so at once again is not asked in a circle
+                self._failures += 1  # a server that says so at once again is not asked in a circle
             except (EngineUnavailable, ApiRefused) as error:
                 if self._stopping.is_set():
                     return
                 self.trouble = error
-                failures += 1
+                self._failures += 1
                 log.warning("%s: %s", self._path, error)
             except Exception as error:  # whatever it sent, the jobs must go on being seen
                 self.trouble = EngineUnavailable(f"the API server sends nonsense: {error!r}")
                 self._version = ""
-                failures += 1
+                self._failures += 1
                 log.exception("%s: an answer could not be read", self._path)
-            if failures:
-                longest = min(0.1 * 2.0 ** min(failures, 12), _WAIT_SECONDS_MAX)
+            if self._failures:
+                longest = min(0.1 * 2.0 ** min(self._failures, 12), _WAIT_SECONDS_MAX)
                 self._stopping.wait(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
     def _list(self) -> None:
@@ -104,7 +104,10 @@ class Watcher(threading.Thread, Generic[Facts]):
                 resourceVersion=self._version, timeoutSeconds=seconds,
             )  # fmt: skip
             for event in events:
-                self._take(event)
+                if event is None:
+                    self.trouble = None
+                else:
+                    self._take(event)
                 if self._stopping.is_set():
                     return
         except ApiRefused as refusal:
@@ -127,4 +130,4 @@ class Watcher(threading.Thread, Generic[Facts]):
         if not isinstance(version, str) or not version:
             raise EngineUnavailable("an event without a version")
         self._version = version
-        self.trouble = None
+        self._failures = 0
