@@ -1,23 +1,29 @@
 """The Kubernetes engine on a real cluster, where one is named.
 
-``SUANWANG_TEST_KUBECONFIG`` names the engine's own credentials. A control plane without any
-kubelet, as one builds it from Debian's source, is given two nodes played by ``Kubelet`` if
-``SUANWANG_TEST_KUBELET_KUBECONFIG`` names an administrator's. ``SUANWANG_TEST_IMAGE`` is what jobs
-run in.
+``SUANWANG_TEST_KUBECONFIG`` names credentials for one; nothing else is needed. An administrator's
+will do, also of a control plane without any kubelet, as one builds it from Debian's source: where
+no node is ready two are played by ``Kubelet``, where no namespace is named one is made, and a
+server whose certificate is not to be checked is held to the one it showed first. To try the
+engine's own narrow credentials, name those, with their namespace, and the administrator's in
+``SUANWANG_TEST_KUBELET_KUBECONFIG``. ``SUANWANG_TEST_IMAGE`` is what jobs run in.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import yaml
 
 from suanwang.engines.kubernetes.connection import connection
 from suanwang.engines.kubernetes.engine import KubernetesEngine
@@ -29,29 +35,78 @@ from .kubernetes_bench import IMAGE, USER, node
 from .kubernetes_kubelet import STRATEGIC, Kubelet
 
 NAMED = os.environ.get("SUANWANG_TEST_KUBECONFIG", "")
-_ADMINISTRATOR = os.environ.get("SUANWANG_TEST_KUBELET_KUBECONFIG", "")
+_ADMINISTRATOR = os.environ.get("SUANWANG_TEST_KUBELET_KUBECONFIG", "") or NAMED
+_NAMESPACE = "suanwang-contract"
 
 
 @pytest.fixture(scope="session")
-def played_nodes() -> Iterator[None]:
-    """Two nodes for a control plane that has none."""
-    if not _ADMINISTRATOR:
-        yield
-        return
-    found = connection(KubernetesSettings(image=IMAGE, kubeconfig=Path(_ADMINISTRATOR)))
-    client: dict[str, Any] = {
-        "headers": {"Authorization": f"Bearer {found.fixed_token}"}, "verify": found.tls,
-    }  # fmt: skip
+def kubernetes_cluster() -> Iterator[Path]:
+    """The engine's kubeconfig for a cluster that has a namespace and nodes."""
     place = Path(tempfile.mkdtemp(prefix="sw-kubernetes-"))
     place.chmod(0o711)
-    kubelets = [Kubelet(found.server, name, place / name, **client) for name in ("n1", "n2")]
-    with httpx.Client(base_url=found.server, trust_env=False, **client) as http:
-        for kubelet in kubelets:
-            _register(http, kubelet)
-    yield
+    own = _usable(Path(NAMED), place / "own.kubeconfig")
+    administrator = _usable(Path(_ADMINISTRATOR), place / "administrator.kubeconfig")
+    with _client(administrator) as http:
+        if _ADMINISTRATOR == NAMED and own.namespace == _NAMESPACE:
+            http.post("/api/v1/namespaces", json={"metadata": {"name": _NAMESPACE}})
+        kubelets = [] if _some_ready(http) else _played(administrator, http, place)
+    yield Path(str(own.kubeconfig))
     for kubelet in kubelets:
         kubelet.stop()
     shutil.rmtree(place, ignore_errors=True)
+
+
+def _usable(given: Path, into: Path) -> KubernetesSettings:
+    """The same credentials as the engine takes them: with a namespace and an authority."""
+    found = yaml.safe_load(given.read_text())
+    for entry in found["contexts"]:
+        entry["context"].setdefault("namespace", _NAMESPACE)
+    for entry in found["clusters"]:
+        cluster = entry["cluster"]
+        if cluster.pop("insecure-skip-tls-verify", False):
+            server = urlsplit(cluster["server"])
+            shown = ssl.get_server_certificate((server.hostname or "", server.port or 443))
+            (given_authority := into.with_suffix(".crt")).write_text(shown)
+            cluster["certificate-authority"] = str(given_authority)
+        elif authority := cluster.get("certificate-authority"):
+            cluster["certificate-authority"] = str(given.parent / authority)
+    into.touch(mode=0o600)
+    into.write_text(yaml.safe_dump(found))
+    wanted = found["current-context"]
+    spaces = {one["name"]: one["context"]["namespace"] for one in found["contexts"]}
+    return KubernetesSettings(image=IMAGE, kubeconfig=into, namespace=spaces[wanted])
+
+
+@contextmanager
+def _client(settings: KubernetesSettings) -> Iterator[httpx.Client]:
+    found = connection(settings)
+    headers = {"Authorization": f"Bearer {token}"} if (token := found.token()) else {}
+    with httpx.Client(
+        base_url=found.server, verify=found.tls or False, trust_env=False, headers=headers
+    ) as http:
+        yield http
+
+
+def _some_ready(http: httpx.Client) -> bool:
+    """Nodes we played once and left behind are ready for nobody."""
+    found = http.get("/api/v1/nodes").raise_for_status().json()["items"]
+    ready = [
+        one["metadata"]["name"]
+        for one in found
+        for condition in one["status"].get("conditions", ())
+        if condition["type"] == "Ready" and condition["status"] == "True"
+    ]
+    return not {"n1", "n2"} >= set(ready)
+
+
+def _played(settings: KubernetesSettings, http: httpx.Client, place: Path) -> list[Kubelet]:
+    """Two nodes for a control plane that has none."""
+    found = connection(settings)
+    client: dict[str, Any] = {"headers": dict(http.headers), "verify": found.tls}
+    kubelets = [Kubelet(found.server, name, place / name, **client) for name in ("n1", "n2")]
+    for kubelet in kubelets:
+        _register(http, kubelet)
+    return kubelets
 
 
 def _register(http: httpx.Client, kubelet: Kubelet) -> None:
@@ -75,11 +130,11 @@ class ClusterBench:
     brings_files = False
     """No volume that both could reach is known here."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, kubeconfig: Path) -> None:
         self.root = root
         image = os.environ.get("SUANWANG_TEST_IMAGE", "debian:12-slim")
         self.settings = KubernetesSettings(
-            image=image, kubeconfig=Path(NAMED), run_as_user=USER, grace_seconds=5
+            image=image, kubeconfig=kubeconfig, run_as_user=USER, grace_seconds=5
         )
         self.engine = KubernetesEngine(self.settings, root / "engine")
 
@@ -104,12 +159,9 @@ class ClusterBench:
         self.engine.close()
 
     def _is_there(self, ref: str) -> bool:
-        found = connection(self.settings)
-        path = f"/apis/batch/v1/namespaces/{found.namespace}/jobs/{ref}"
-        with httpx.Client(
-            base_url=found.server, verify=found.tls or False, trust_env=False
-        ) as http:
-            answer = http.get(path, headers={"Authorization": f"Bearer {found.token()}"})
+        namespace = connection(self.settings).namespace
+        with _client(self.settings) as http:
+            answer = http.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{ref}")
         if answer.status_code not in (200, 404):
             raise EngineUnavailable(answer.text)
         return answer.status_code == 200

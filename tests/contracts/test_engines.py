@@ -22,11 +22,10 @@ from .engine_benches import (
     until,
 )
 from .kubernetes_bench import KubernetesBench
-from .kubernetes_cluster import NAMED, ClusterBench, played_nodes
+from .kubernetes_cluster import NAMED, ClusterBench
 from .ray_bench import RayBench
 from .slurm_bench import SlurmBench
 
-__all__ = ["played_nodes"]
 ENGINES = [
     "memory",
     "local in a box",
@@ -58,8 +57,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             yield double
             double.close()
         case "kubernetes on a cluster":
-            request.getfixturevalue("played_nodes")
-            real = ClusterBench(tmp_path)
+            real = ClusterBench(tmp_path, request.getfixturevalue("kubernetes_cluster"))
             yield real
             real.close()
         case _:

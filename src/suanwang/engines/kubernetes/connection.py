@@ -150,6 +150,8 @@ def _tls(
         return None
     authority = _bytes_of(cluster, "certificate-authority", folder)
     tls = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+    # As kubectl does: a server's own certificate may be what is named as its authority.
+    tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if name := cluster.get("tls-server-name"):
         raise KubeconfigRefused(f"tls-server-name ({name}) is not supported")
     certificate, key = (
