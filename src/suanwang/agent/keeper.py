@@ -22,6 +22,7 @@ from suanwang.agent.messages import Lease
 from suanwang.agent.signing import AgentKey
 from suanwang.agent.site_policy import SiteRefusal, Work
 from suanwang.agent.spool import AttemptRow, Spool
+from suanwang.agent.waits import WAITING, Waits
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.port import (
     Accepted,
@@ -75,6 +76,7 @@ class Keeper:
         self._inbound = inbound
         self._fetch = fetch
         self._now = now
+        self._waits = Waits()
 
     # -- orders -------------------------------------------------------------------
 
@@ -248,6 +250,10 @@ class Keeper:
     def _write_down(self, row: AttemptRow, one: Observation, usage: Usage | None) -> None:
         """Put one observation into the spool: state, and at the end usage, in one commit."""
         word = one.state.lifecycle
+        if one.state in WAITING and row.state != "running":
+            self._say_it_waits(row, one)
+            return
+        self._waits.over(row.attempt_id)
         if not one.state.final:
             if word != row.state and not (word == "starting" and row.state == "running"):
                 with self._spool.transaction():
@@ -273,6 +279,21 @@ class Keeper:
             self._spool.change(
                 row.attempt_id, phase="ended", usage_due=due, ended_at=self._now().isoformat()
             )
+
+    def _say_it_waits(self, row: AttemptRow, one: Observation) -> None:
+        """Say that it starts, and hand on what it still waits for at the centre if that is news."""
+        if not self._waits.news(row.attempt_id, one, self._now()) and row.state == "starting":
+            return
+        queue: dict[str, str] = {}
+        if one.reason or one.expected_start_at is not None:
+            queue["reason"] = (one.reason or one.native_state)[:200]
+        if one.expected_start_at is not None:
+            until = self._shifted(one.expected_start_at)
+            queue["expected_start_at"] = until.isoformat(timespec="minutes")
+        with self._spool.transaction():
+            said = json.dumps(queue) if queue else ""
+            self._spool.say(row.attempt_id, "starting", self._now(), queue=said)
+        self._waits.told(row.attempt_id, one, self._now())
 
     def _meter(self, row: AttemptRow, usage: Usage) -> None:
         spec = self._spec(row)
@@ -318,6 +339,7 @@ class Keeper:
         row = self._spool.attempt(attempt)
         if row is None or row.phase == "closed":
             return
+        self._waits.over(attempt)
         if row.phase == "submitted":
             self._engine.cancel([row.ref], 0)
         with self._spool.transaction():

@@ -82,6 +82,7 @@ _SINCE_THEN = (
     ("attempts", "metered_seconds", "INTEGER NOT NULL DEFAULT 0"),
     ("attempts", "ended_at", "TEXT NOT NULL DEFAULT ''"),
     ("events", "refusal", "TEXT NOT NULL DEFAULT ''"),
+    ("events", "queue", "TEXT NOT NULL DEFAULT ''"),
 )
 """Columns an older version's file does not have yet."""
 _COLUMNS = (
@@ -270,10 +271,11 @@ class Spool:
         exit_code: int | None = None,
         reason: str = "",
         refusal: str = "",
+        queue: str = "",
         final: bool = False,
     ) -> None:
-        """Owe the platform one more state event, the next of its attempt. ``refusal``: what the
-        site's policy had against it, as JSON.
+        """Owe the platform one more state event, the next of its attempt. As JSON ``refusal``:
+        what the site's policy had against it; ``queue``: what it waits for at the centre.
         """
         self._db.execute(
             "UPDATE attempts SET sequence = sequence + 1, state = ? WHERE attempt_id = ?",
@@ -281,9 +283,9 @@ class Spool:
         )
         self._db.execute(
             "INSERT INTO events"
-            " (attempt_id, sequence, state, at, exit_code, reason, refusal, final)"
-            " SELECT attempt_id, sequence, ?, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
-            (state, at.isoformat(), exit_code, reason[:500], refusal, final, attempt_id),
+            " (attempt_id, sequence, state, at, exit_code, reason, refusal, queue, final)"
+            " SELECT attempt_id, sequence, ?, ?, ?, ?, ?, ?, ? FROM attempts WHERE attempt_id = ?",
+            (state, at.isoformat(), exit_code, reason[:500], refusal, queue, final, attempt_id),
         )
 
     def owed_events(self) -> list[dict[str, Any]]:
@@ -301,7 +303,7 @@ class Spool:
                 "at": row["at"],
                 "exit_code": row["exit_code"],
                 "reason": row["reason"],
-                **({"refusal": json.loads(row["refusal"])} if row["refusal"] else {}),
+                **{name: json.loads(row[name]) for name in ("refusal", "queue") if row[name]},
             }
             for row in rows
         ]

@@ -75,7 +75,9 @@ class InMemoryEngine:
 
     def capabilities(self) -> Capabilities:
         notes = ("nothing runs; lives are planned",)
-        return Capabilities("memory", "1", "simulated", notes, frozenset({Ability.GANGS}))
+        return Capabilities(
+            "memory", "1", "simulated", notes, frozenset({Ability.ESTIMATES, Ability.GANGS})
+        )
 
     def inventory(self) -> Sequence[NodeFacts]:
         return self._nodes
@@ -131,10 +133,14 @@ class InMemoryEngine:
                 _signal(life.exit_code), "simulated", began, life.ends_at,
             )  # fmt: skip
         if now >= life.starts_at:
-            state, began = EngineState.RUNNING, life.starts_at
-        else:
-            state, began = EngineState.QUEUED, None
-        return Observation(ref, state, state.value, now, isolation="simulated", started_at=began)
+            state = EngineState.RUNNING
+            return Observation(
+                ref, state, state.value, now, isolation="simulated", started_at=life.starts_at
+            )
+        state = EngineState.QUEUED
+        return Observation(
+            ref, state, state.value, now, isolation="simulated", expected_start_at=life.starts_at
+        )
 
     def cancel(self, refs: Sequence[str], grace_seconds: int, *, reason: str = "") -> None:
         now = self._clock.now()

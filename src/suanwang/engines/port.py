@@ -106,9 +106,6 @@ class Ability(StrEnum):
     """Starts a job of several nodes, all at once or not at all."""
     FREE_STATE = "free_state"
     """Tells what is free on each node, other users' work counted in."""
-    SUSPEND = "suspend"
-    PREEMPT = "preempt"
-    ARRAYS = "arrays"
     ESTIMATES = "estimates"
     """Says when it expects a waiting job to start."""
 
@@ -163,6 +160,7 @@ class Observation:
     native_state: str
     observed_at: datetime
     reason: str = ""
+    """Why it ended so; of a waiting job, in the engine's own words, what it waits for."""
     exit_code: int | None = None
     signal: int | None = None
     isolation: str = ""

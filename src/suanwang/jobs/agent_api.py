@@ -151,6 +151,14 @@ class RefusalIn(In):
     policy: str = Field("", max_length=64)
 
 
+class QueueIn(In):
+    """What a job waits for in the centre's own queue."""
+
+    reason: str = Field(min_length=1, max_length=200)
+    """In its engine's own words."""
+    expected_start_at: datetime | None = None
+
+
 class EventIn(In):
     attempt_id: UUID
     sequence: int = Field(ge=1, le=2**31 - 1)
@@ -159,6 +167,7 @@ class EventIn(In):
     exit_code: int | None = Field(None, ge=-(2**31), le=2**31 - 1)
     reason: str = Field("", max_length=2000)
     refusal: RefusalIn | None = None
+    queue: QueueIn | None = None
 
 
 class StatesIn(In):
@@ -312,10 +321,12 @@ def states(request: HttpRequest, payload: StatesIn) -> Any:
 
 
 def _event(event: EventIn) -> services.StateReport:
-    said = event.model_dump(exclude={"refusal"})
-    why = event.refusal
+    said = event.model_dump(exclude={"refusal", "queue"})
+    why, queue = event.refusal, event.queue
     return services.StateReport(
-        **said, refusal=None if why is None else services.SiteRefusal(**why.model_dump())
+        **said,
+        refusal=None if why is None else services.SiteRefusal(**why.model_dump()),
+        queue=None if queue is None else services.CentreQueue(**queue.model_dump()),
     )
 
 

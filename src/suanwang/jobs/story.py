@@ -35,6 +35,13 @@ def move(
     bells.ring(bells.JOB, job.pk)
 
 
+def explain(job: Job, reason: str, facts: Mapping[str, Any]) -> None:
+    """Say better why a locked job is where it is. No step of its story; its page shows it."""
+    job.reason = {"code": reason, "facts": dict(facts)}
+    job.save(update_fields=["reason"])
+    bells.ring(bells.JOB, job.pk)
+
+
 def state_of(job: Job) -> State:
     """The state of a row as the table of states knows it."""
     return cast(State, job.state)

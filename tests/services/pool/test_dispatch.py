@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models import Sum
 
+from suanwang.core.clock import CITY_ZONE
 from suanwang.jobs import services as jobs
 from suanwang.jobs.models import Attempt, Job
 from suanwang.jobs.rules import ATTEMPTS_MAX, LEASE_RENEWED, LEASE_UNTAKEN
+from suanwang.jobs.wording import words
 from suanwang.ledger.queries import pending_state
 from suanwang.registry import services as registry
 
@@ -169,3 +172,26 @@ def test_dispatchers_side_by_side_lease_nothing_twice_and_overfill_no_node(open_
     assert live.values("job").distinct().count() == live.count() == 32
     assert Job.objects.filter(state="placed").count() == 32
     assert Job.objects.filter(state="queued").count() == 28
+
+
+def test_what_a_job_waits_for_at_its_centre_is_read_by_its_owner(city: Any) -> None:
+    attempt = city.placed()
+    queue = jobs.CentreQueue("Resources", city.now + timedelta(minutes=7))
+    local = (city.now + timedelta(minutes=7)).astimezone(CITY_ZONE)
+    city.report(attempt, "starting", 1, queue=queue)
+    job = Job.objects.get(pk=attempt.job_id)
+    assert job.state == "starting"
+    for language in ("zh", "en"):
+        sentence = words(job.reason, language)
+        assert attempt.cluster.centre.code in sentence and "Resources" in sentence
+        assert local.strftime("%Y-%m-%d %H:%M") in sentence and "{" not in sentence
+
+    city.report(attempt, "starting", 2, queue=jobs.CentreQueue("Priority"))
+    job.refresh_from_db()
+    assert "Priority" in words(job.reason, "en") and "expects" not in words(job.reason, "en")
+    assert job.events.filter(state="starting").count() == 1, "no step of its story"
+
+    city.report(attempt, "running", 3)
+    city.report(attempt, "starting", 4, queue=queue)
+    job.refresh_from_db()
+    assert (job.state, job.reason["code"]) == ("running", "job_running")

@@ -6,7 +6,13 @@ from suanwang.jobs.services.cancellation import cancel
 from suanwang.jobs.services.dispatch import Memory, abandon_expired, dispatch_once
 from suanwang.jobs.services.leases import GiveWay, Lease, Orders, lease
 from suanwang.jobs.services.output import put_file, take_log
-from suanwang.jobs.services.reports import SiteRefusal, StateReport, attempt_of, take_states
+from suanwang.jobs.services.reports import (
+    CentreQueue,
+    SiteRefusal,
+    StateReport,
+    attempt_of,
+    take_states,
+)
 from suanwang.jobs.services.requests import forget_nonces, use_nonce
 from suanwang.jobs.services.reservations import cancel_reservation, reserve_nodes
 from suanwang.jobs.services.shares import Share, set_share
@@ -14,6 +20,7 @@ from suanwang.jobs.services.submission import submit
 
 __all__ = [
     "BATCH_JOBS_MAX",
+    "CentreQueue",
     "GiveWay",
     "Lease",
     "Memory",

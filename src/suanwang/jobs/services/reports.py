@@ -22,7 +22,7 @@ from suanwang.jobs.rules import (
     after_loss,
 )
 from suanwang.jobs.services.cancellation import release_hold
-from suanwang.jobs.story import move, state_of
+from suanwang.jobs.story import explain, move, state_of
 from suanwang.registry import services as registry
 from suanwang.registry.models import SiteAgent
 
@@ -50,6 +50,15 @@ class SiteRefusal:
 
 
 @dataclass(frozen=True)
+class CentreQueue:
+    """What a job waits for in the centre's own queue."""
+
+    reason: str
+    """In the engine's own words."""
+    expected_start_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class StateReport:
     """One event of one attempt, numbered by the agent from 1."""
 
@@ -60,6 +69,7 @@ class StateReport:
     exit_code: int | None = None
     reason: str = ""
     refusal: SiteRefusal | None = None
+    queue: CentreQueue | None = None
 
 
 @transaction.atomic
@@ -133,6 +143,8 @@ def _take(agent: SiteAgent, event: StateReport, *, at: datetime) -> bool:
         _end(attempt, event, happened)
     else:
         _go_on(attempt, event.state, happened)
+        if event.queue is not None and attempt.job.state == Job.State.STARTING:
+            _note_queue(attempt.job, event.queue, attempt.cluster.centre.code)
     attempt.isolation = attempt.isolation or agent.isolation
     attempt.save()
     return attempt.state not in Attempt.LIVE
@@ -172,6 +184,13 @@ def _go_on(attempt: Attempt, state: str, happened: datetime) -> None:
         move(job, following, reason, {"node": attempt.node.name}, at=happened)
     else:
         job.save(update_fields=["started_at"])
+
+
+def _note_queue(job: Job, queue: CentreQueue, centre: str) -> None:
+    facts: dict[str, Any] = {"centre": centre, "detail": queue.reason}
+    if queue.expected_start_at is not None:
+        facts["expected_at"] = queue.expected_start_at.isoformat()
+    explain(job, "job_waits_at_centre_until" if len(facts) > 2 else "job_waits_at_centre", facts)
 
 
 def _end(attempt: Attempt, event: StateReport, happened: datetime) -> None:
