@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from suanwang.console.middleware import CONTENT_SECURITY_POLICY
-from suanwang.console.shell import NAVIGATION, shows
+from suanwang.console.shell import NAVIGATION, navigation, shows
 from suanwang.people.models import Person
 from suanwang.people.roles import Role
 from suanwang.people.services import enlist
@@ -208,3 +208,26 @@ def test_htmx_comes_from_its_wheel(city: None) -> None:
         for one in templates.rglob("*.html")
         if "://" in one.read_text("utf-8") and "www.w3.org" not in one.read_text("utf-8")
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/centres/plain/manage", "/my-centres"),
+        ("/centres/plain", "/centres"),
+        ("/site-refusals", "/agents"),
+        ("/jobs/new", "/jobs/new"),
+        ("/jobs/7", "/jobs"),
+    ],
+)
+def test_the_navigation_shows_where_one_is(city: None, path: str, line: str) -> None:
+    viewers = [viewer_for(person) for person in Person.objects.all()]
+    shown = [
+        entry["address"]
+        for viewer in viewers
+        if viewer.role
+        for affair in navigation(viewer, path, now())
+        for entry in affair["entries"]
+        if entry["here"]
+    ]
+    assert line in shown

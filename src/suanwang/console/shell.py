@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -112,6 +113,11 @@ NAVIGATION: Final = (
         ),
     ),
 )  # fmt: skip
+_ELSEWHERE: Final = {
+    re.compile(r"/centres/[^/]+/manage"): "/my-centres",
+    re.compile(r"/site-refusals"): "/agents",
+}
+"""Pages that belong to a line of the navigation their address does not begin with."""
 PUBLIC: Final = (
     ("/", _("Home")),
     ("/centres", _("Centres and prices")),
@@ -134,6 +140,7 @@ def navigation(viewer: Viewer, path: str, at: datetime) -> list[dict[str, Any]]:
         for affair in NAVIGATION
     ]
     addresses = [entry.address for _affair, entries in shown for entry in entries]
+    path = next((place for page, place in _ELSEWHERE.items() if page.fullmatch(path)), path)
     here = max((one for one in addresses if _under(path, one)), key=len, default="")
     return [
         {
