@@ -61,11 +61,33 @@ UNPAID_LINES = """
        AND (i.status <> 'paid' OR p.id IS NULL OR i.organisation_id <> c.organisation_id
             OR p.recorded_at > c.filed_at)
     UNION ALL
-    SELECT 'claim ' || c.number || ': claims more of a line than it cost'
+    SELECT 'claim ' || c.number || ': claims more of a line than its use came to'
       FROM vouchers_claimline l
       JOIN vouchers_claim c ON c.id = l.claim_id
       JOIN metering_invoiceline n ON n.id = l.invoice_line_id
-     WHERE l.fee_fen > n.amount_fen OR l.fee_fen <= 0
+      JOIN metering_charge h ON h.id = n.charge_id
+      JOIN metering_usagerecord u ON u.record_id = h.usage_id
+     WHERE c.state IN ('filed', 'approved', 'ordered', 'paid')
+       AND (l.fee_fen <= 0 OR l.fee_fen > n.amount_fen + (
+               SELECT coalesce(sum(x.amount_fen), 0)
+                 FROM metering_charge x
+                 JOIN metering_usagerecord y ON y.record_id = x.usage_id
+                WHERE y.attempt_id = u.attempt_id AND y.meter = u.meter
+                  AND x.basis = 'corrected' AND x.id <> h.id))
+    UNION ALL
+    SELECT 'claim ' || c.number || ': claims a correction beside what it corrects'
+      FROM vouchers_claimline l
+      JOIN vouchers_claim c ON c.id = l.claim_id
+      JOIN metering_invoiceline n ON n.id = l.invoice_line_id
+      JOIN metering_charge h ON h.id = n.charge_id
+      JOIN metering_usagerecord u ON u.record_id = h.usage_id
+     WHERE c.state IN ('filed', 'approved', 'ordered', 'paid') AND h.basis = 'corrected'
+       AND EXISTS (
+               SELECT 1 FROM metering_usagerecord y
+                 JOIN metering_charge x ON x.usage_id = y.record_id
+                 JOIN metering_invoiceline m ON m.charge_id = x.id
+                WHERE y.attempt_id = u.attempt_id AND y.meter = u.meter
+                  AND y.sequence < u.sequence)
     UNION ALL
     SELECT 'claim ' || c.number || ': stands on ' || coalesce(sum(l.fee_fen), 0)
            || ' fen of fees, says ' || c.paid_fee_fen

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from suanwang.core.errors import NotFound, SuanwangError
 from suanwang.ledger import chart
 from suanwang.ledger.models import Transfer
 from suanwang.ledger.queries import balances
 from suanwang.metering.actors import organisation_of
-from suanwang.metering.models import Invoice, InvoiceLine
+from suanwang.metering.models import Charge, Invoice, InvoiceLine
 from suanwang.metering.rules import city_day
 from suanwang.people.models import Organisation
 from suanwang.people.scope import Viewer, visible
@@ -145,21 +146,48 @@ def _live_claim() -> Exists:
 
 
 def _with_details(lines: QuerySet[InvoiceLine]) -> QuerySet[InvoiceLine]:
+    use = {
+        "usage__attempt": OuterRef("charge__usage__attempt"),
+        "usage__meter": OuterRef("charge__usage__meter"),
+    }
+    corrections = Charge.objects.filter(
+        Q(amount_fen__lt=0) | Q(invoice_line__invoice__status=Invoice.Status.PAID),
+        basis=Charge.Basis.CORRECTED,
+        **use,
+    ).exclude(pk=OuterRef("charge"))
+    first = Charge.objects.filter(
+        invoice_line__isnull=False, usage__sequence__lt=OuterRef("charge__usage__sequence"), **use
+    )
+    moved = corrections.order_by().values("basis").annotate(fen=Sum("amount_fen")).values("fen")
+    newest = corrections.order_by("-usage__sequence")
     return lines.select_related(
         "invoice__payment", "charge__usage__attempt__cluster__centre"
-    ).annotate(claimed=_live_claim())
+    ).annotate(
+        claimed=_live_claim(),
+        follows=Exists(first),
+        corrected_fen=Coalesce(Subquery(moved), 0, output_field=BigIntegerField()),
+        corrected_start=Subquery(newest.values("usage__started_at")[:1]),
+        corrected_end=Subquery(newest.values("usage__ended_at")[:1]),
+    )
 
 
 def fee_line(line: InvoiceLine, package: Package) -> FeeLine | None:
     """A paid line as the policy sees it, its fee split at the edges of the validity (A3).
 
-    None if nothing of it counts, or nothing was paid.
+    What the use came to in the end is claimed, and only once: corrections go with the line they
+    correct. What they take off counts at once, what they add when it was paid. None if nothing of
+    it counts, or nothing was paid. ``line`` comes from ``lines_of``.
     """
-    if line.invoice.status != Invoice.Status.PAID:
+    if line.invoice.status != Invoice.Status.PAID or is_correction(line):
         return None
-    usage = line.charge.usage
-    day = min(max(city_day(usage.ended_at), package.valid_from), package.valid_to)
-    use = split_use(package, line.amount_fen, starts=usage.started_at, ends=usage.ended_at, on=day)
+    usage, corrected = line.charge.usage, vars(line)
+    starts = corrected["corrected_start"] or usage.started_at
+    ends = corrected["corrected_end"] or usage.ended_at
+    amount = line.amount_fen + corrected["corrected_fen"]
+    day = min(max(city_day(ends), package.valid_from), package.valid_to)
+    if amount <= 0:
+        return None
+    use = split_use(package, amount, starts=starts, ends=ends, on=day)
     if not use.inside_fen or use.first_day is None or use.last_day is None:
         return None
     return FeeLine(
@@ -167,10 +195,10 @@ def fee_line(line: InvoiceLine, package: Package) -> FeeLine | None:
         invoice_number=line.invoice.number,
         centre=usage.attempt.cluster.centre.name,
         meter=usage.meter,
-        amount_fen=line.amount_fen,
+        amount_fen=amount,
         fee_fen=use.inside_fen,
-        starts=usage.started_at,
-        ends=usage.ended_at,
+        starts=starts,
+        ends=ends,
         first_day=use.first_day,
         last_day=use.last_day,
         paid_on=line.invoice.payment.paid_on,
@@ -189,9 +217,16 @@ def why_not(line: InvoiceLine, fee: FeeLine | None) -> str | None:
         return "line_already_claimed"
     if not line.charge.usage.attempt.cluster.centre.is_local_platform:
         return "line_not_local_platform"
+    if is_correction(line):
+        return "line_is_correction"
     if fee is None:
         return "line_outside_validity"
     return None
+
+
+def is_correction(line: InvoiceLine) -> bool:
+    """Whether it only changes what an earlier line of the same use came to."""
+    return line.charge.basis == Charge.Basis.CORRECTED and bool(vars(line)["follows"])
 
 
 def lines_of(organisation: Organisation, ids: Collection[UUID]) -> dict[UUID, InvoiceLine]:
@@ -214,7 +249,7 @@ def claimable_lines(organisation: Organisation, package: Package | None = None) 
             charge__usage__ended_at__gte=rules.day_begins(package.valid_from),
             charge__usage__started_at__lt=rules.day_begins(package.valid_to + timedelta(days=1)),
         )
-    ).exclude(_live_claim())
+    ).exclude(_live_claim() | Q(charge__basis=Charge.Basis.CORRECTED, follows=True))
     lines = [
         fee_line(row, package)
         for row in rows.order_by("invoice__number", "position")[: rules.LINES_AT_MOST]

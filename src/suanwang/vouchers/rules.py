@@ -45,7 +45,7 @@ class FeeLine:
     centre: str
     meter: str
     amount_fen: Fen
-    """As invoiced and paid."""
+    """What its use came to and was paid, corrections counted in."""
     fee_fen: Fen
     """The part used inside the policy's validity, split by metered time (A3)."""
     starts: datetime

@@ -10,7 +10,11 @@ import pytest
 from suanwang.core.errors import Refused
 from suanwang.metering import audit
 from suanwang.metering import services as metering
-from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRecord
+from suanwang.metering.models import Charge, Invoice, RatingProblem, Settlement, UsageRecord
+from suanwang.metering.rules import city_day
+from suanwang.vouchers import audit as vouchers_audit
+from suanwang.vouchers import queries
+from suanwang.vouchers import services as vouchers
 
 
 def correct(city: Any, old: UsageRecord, quantity: int) -> tuple[list[str], list[str]]:
@@ -38,8 +42,30 @@ def core_record(job: Any) -> UsageRecord:
 
 
 def kept() -> None:
-    broken = [found for check in audit.checks() if not (found := check()).kept]
+    checks = [*audit.checks(), *vouchers_audit.checks()]
+    broken = [found for check in checks if not (found := check()).kept]
     assert broken == []
+
+
+def paid(city: Any, *quantities: int) -> Invoice:
+    """Half an hour on a core, corrected in turn before it was settled, invoiced and paid."""
+    job = reported(city)
+    for quantity in quantities:
+        metering.rate_pending(at=city.now)
+        assert correct(city, core_record(job), quantity)[1] == []
+    metering.rate_pending(at=city.now)
+    metering.settle(job, at=city.now)
+    return pay(city, city.invoice())
+
+
+def pay(city: Any, invoice: Invoice) -> Invoice:
+    slip, day = f"SLIP-{invoice.number}", city_day(city.now)
+    metering.record_payment(
+        invoice, "bank_slip", slip, invoice.total_fen, day,
+        actor=city.provider_member, at=city.now,
+    )  # fmt: skip
+    invoice.refresh_from_db()
+    return invoice
 
 
 @pytest.mark.parametrize("rated_before", [False, True])
@@ -109,3 +135,47 @@ def test_a_correction_is_counted_once_however_often_it_comes(city: Any) -> None:
     refused = metering.take_usage(city.agent, [forged], at=city.now)[1]
     assert [one["code"] for one in refused] == ["usage_record_differs"]
     kept()
+
+
+@pytest.mark.parametrize(
+    ("quantities", "lines", "fee"),
+    [([900], 2, 25), ([3600], 2, 100), ([3600, 900], 3, 25), ([0, 3600, 1800], 4, 50)],
+)
+def test_a_corrected_use_is_claimed_once_and_for_what_it_came_to_in_the_end(
+    city: Any, quantities: list[int], lines: int, fee: int
+) -> None:
+    voucher = city.voucher()
+    invoice = paid(city, *quantities)
+    assert invoice.lines.count() == lines
+    [line] = queries.claimable_lines(city.company)
+    assert (line.amount_fen, line.fee_fen) == (fee, fee)
+    follows = [one.pk for one in invoice.lines.all() if one.pk != line.id]
+    for chosen in (follows, [line.id, *follows]):
+        with pytest.raises(Refused, match="line_is_correction"):
+            vouchers.file_claim(voucher, chosen, actor=city.billing, at=city.now)
+    claim = vouchers.file_claim(voucher, [line.id], actor=city.billing, at=city.now)
+    assert claim.paid_fee_fen == fee
+    kept()
+
+
+def test_a_use_that_came_to_nothing_at_first_is_claimed_by_its_correction(city: Any) -> None:
+    city.voucher()
+    job = reported_nothing(city)
+    assert correct(city, core_record(job), 3600)[1] == []
+    metering.rate_pending(at=city.now)
+    metering.settle(job, at=city.now)
+    pay(city, city.invoice())
+    assert [line.fee_fen for line in queries.claimable_lines(city.company)] == [100]
+    kept()
+
+
+def reported_nothing(city: Any) -> Any:
+    """A job whose first accounting said that it used nothing."""
+    job = city.job(cores=1, ran_seconds=3600)
+    attempt = job.attempts.get()
+    records = [
+        city.meter.record(attempt.pk, meter, 0, attempt.started_at, attempt.ended_at)
+        for meter in ("core_seconds", "memory_mib_seconds")
+    ]
+    assert metering.take_usage(city.agent, records, at=city.now)[1] == []
+    return job

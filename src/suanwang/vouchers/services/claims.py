@@ -44,8 +44,9 @@ def file_claim(voucher: Voucher, lines: Collection[UUID], *, actor: Viewer, at: 
 
     Refuses ``voucher_not_found``, ``voucher_expired``, ``claim_without_lines``,
     ``claim_too_many_lines``, ``line_not_found``, ``line_not_paid``, ``line_already_claimed``,
-    ``line_not_local_platform``, ``line_outside_validity``, ``claim_not_eligible`` with the
-    policy's reasons, ``claim_better_elsewhere``, ``claim_amount_zero``, ``voucher_exhausted``.
+    ``line_not_local_platform``, ``line_is_correction``, ``line_outside_validity``,
+    ``claim_not_eligible`` with the policy's reasons, ``claim_better_elsewhere``,
+    ``claim_amount_zero``, ``voucher_exhausted``.
     """
     require(actor, "claims.file")
     locked = Voucher.objects.select_for_update(of=("self",)).select_related("holder")
@@ -140,6 +141,8 @@ def _must_be_claimable(line: InvoiceLine, code: str | None) -> None:
             raise Refused("line_not_paid", line=named)
         case "line_already_claimed":
             raise Refused("line_already_claimed", line=named)
+        case "line_is_correction":
+            raise Refused("line_is_correction", line=named)
         case "line_not_local_platform":
             raise Refused("line_not_local_platform", line=named)
         case _:
