@@ -39,7 +39,14 @@ UNEVEN_SETTLEMENTS = """
          WHERE code = 'charge' AND kind = 'transfer' GROUP BY 1),
     earned AS (
         SELECT facts->>'job' AS job, sum(amount_fen) AS fen FROM ledger_transfer
-         WHERE code = 'earnings' GROUP BY 1)
+         WHERE code = 'earnings' GROUP BY 1),
+    credited AS (
+        SELECT c.job_id, sum(c.amount_fen) AS fen
+          FROM metering_charge c JOIN metering_ratingproblem p ON p.usage_id = c.usage_id
+         WHERE p.resolution = 'credited' GROUP BY 1),
+    given_back AS (
+        SELECT facts->>'job' AS job, code, sum(amount_fen) AS fen FROM ledger_transfer
+         WHERE code IN ('charge_back', 'earnings_back') GROUP BY 1, 2)
     SELECT 'job ' || s.job_id || ': settled ' || s.amount_fen || ', charged '
            || coalesce(c.fen, 0) || ', posted ' || coalesce(p.amount_fen, 0) + coalesce(b.fen, 0)
            || ', earned ' || coalesce(e.fen, 0) || ' fen'
@@ -49,7 +56,12 @@ UNEVEN_SETTLEMENTS = """
       LEFT JOIN ledger_transfer p ON p.pending_id = j.hold_id AND p.kind = 'post'
       LEFT JOIN beyond b ON b.job = s.job_id::text
       LEFT JOIN earned e ON e.job = s.job_id::text
-     WHERE s.amount_fen <> coalesce(c.fen, 0)
+      LEFT JOIN credited k ON k.job_id = s.job_id
+      LEFT JOIN given_back g ON g.job = s.job_id::text AND g.code = 'charge_back'
+      LEFT JOIN given_back h ON h.job = s.job_id::text AND h.code = 'earnings_back'
+     WHERE s.amount_fen + coalesce(k.fen, 0) <> coalesce(c.fen, 0)
+        OR coalesce(k.fen, 0) <> -coalesce(g.fen, 0)
+        OR coalesce(k.fen, 0) <> -coalesce(h.fen, 0)
         OR s.amount_fen <> coalesce(p.amount_fen, 0) + coalesce(b.fen, 0)
         OR s.amount_fen <> coalesce(e.fen, 0)
 """
@@ -68,13 +80,16 @@ WRONG_EARNINGS = """
           FROM metering_charge c JOIN metering_settlement s ON s.job_id = c.job_id
          GROUP BY 1, 2 HAVING sum(c.amount_fen) > 0),
     earned AS (
-        SELECT t.facts->>'job' AS job, a.owner AS provider, sum(t.amount_fen) AS fen
-          FROM ledger_transfer t JOIN ledger_account a ON a.id = t.credit_account_id
-         WHERE t.code = 'earnings' GROUP BY 1, 2)
+        SELECT t.facts->>'job' AS job, a.owner AS provider,
+               sum(CASE t.code WHEN 'earnings' THEN t.amount_fen ELSE -t.amount_fen END) AS fen
+          FROM ledger_transfer t JOIN ledger_account a
+            ON a.id = CASE t.code WHEN 'earnings' THEN t.credit_account_id
+                                  ELSE t.debit_account_id END
+         WHERE t.code IN ('earnings', 'earnings_back') GROUP BY 1, 2)
     SELECT 'job ' || coalesce(c.job, e.job) || ', provider ' || coalesce(c.provider, e.provider)
            || ': charged ' || coalesce(c.fen, 0) || ', earned ' || coalesce(e.fen, 0) || ' fen'
       FROM charged c FULL JOIN earned e ON e.job = c.job AND e.provider = c.provider
-     WHERE c.fen IS DISTINCT FROM e.fen
+     WHERE coalesce(c.fen, 0) <> coalesce(e.fen, 0)
 """
 
 COUNT_CLEARING = """

@@ -168,7 +168,7 @@ class RatingProblem(models.Model):
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.ForeignKey(Person, models.PROTECT, null=True, related_name="+")
     resolution = models.CharField(max_length=12, blank=True)
-    """``agreed`` or ``written_off``, once resolved."""
+    """``agreed``, ``written_off`` or ``credited``, once resolved."""
     reason = models.TextField(blank=True)
 
     class Meta:

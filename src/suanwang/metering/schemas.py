@@ -90,7 +90,8 @@ class SettlementOut(Schema):
 
 
 class ResolutionIn(In):
-    resolution: Literal["agreed", "written_off"]
+    resolution: Literal["agreed", "written_off", "credited"]
+    """``credited``: a late correction downwards is given back."""
     amount_fen: int = Field(0, ge=0, le=10**15)
     reason: str = Field(min_length=1, max_length=2000)
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from suanwang.core.errors import Refused
+from suanwang.ledger import chart
+from suanwang.ledger.queries import balance
 from suanwang.metering import audit
 from suanwang.metering import services as metering
 from suanwang.metering.models import Charge, Invoice, RatingProblem, Settlement, UsageRecord
@@ -179,3 +181,80 @@ def reported_nothing(city: Any) -> Any:
     ]
     assert metering.take_usage(city.agent, records, at=city.now)[1] == []
     return job
+
+
+def late(city: Any, quantity: int) -> RatingProblem:
+    """A job of 50 fen that was invoiced and paid, and then corrected."""
+    job = reported(city)
+    metering.rate_pending(at=city.now)
+    metering.settle(job, at=city.now)
+    pay(city, city.invoice())
+    return corrected_again(city, job, quantity)
+
+
+def corrected_again(city: Any, job: Any, quantity: int) -> RatingProblem:
+    assert correct(city, core_record(job), quantity)[1] == []
+    metering.rate_pending(at=city.now)
+    return RatingProblem.objects.latest("pk")
+
+
+def give_back(city: Any, problem: RatingProblem) -> Charge:
+    return metering.resolve_problem(
+        problem, "credited", reason="accounting", actor=city.operator, at=city.now
+    )
+
+
+def test_what_was_charged_too_much_comes_back_and_lowers_the_next_invoice(city: Any) -> None:
+    problem = late(city, 900)
+    spendable, earned = city.spendable(), balance(chart.earnings(city.provider.pk).id)
+    assert give_back(city, problem).amount_fen == -25
+    assert city.spendable() == spendable + 25
+    now = balance(chart.earnings(city.provider.pk).id)
+    assert now.credits_posted - now.debits_posted == (
+        earned.credits_posted - earned.debits_posted - 25
+    )
+    kept()
+    with pytest.raises(Refused, match="nothing_to_invoice"):
+        city.invoice()  # nothing it could be taken off from
+    city.used()
+    assert city.invoice().total_fen == 100 - 25
+    kept()
+    with pytest.raises(Refused, match="problem_already_resolved"):
+        give_back(city, problem)
+
+
+def test_late_usage_is_never_charged_after_the_settlement(city: Any) -> None:
+    problem = late(city, 3600)
+    assert problem.facts["difference_fen"] == 50
+    with pytest.raises(Refused, match="problem_not_creditable"):
+        give_back(city, problem)
+    metering.resolve_problem(
+        problem, "written_off", reason="too late", actor=city.operator, at=city.now
+    )
+    kept()
+
+
+def test_corrections_are_given_back_in_their_order(city: Any) -> None:
+    first = late(city, 900)
+    job = first.usage.attempt.job
+    second = corrected_again(city, job, 360)
+    with pytest.raises(Refused, match="correction_before_open"):
+        give_back(city, second)
+    assert (give_back(city, first).amount_fen, give_back(city, second).amount_fen) == (-25, -15)
+    kept()
+
+
+def test_a_use_under_a_claim_is_put_right_there_first(city: Any) -> None:
+    voucher = city.voucher()
+    problem = late(city, 900)
+    [line] = queries.claimable_lines(city.company)
+    claim = vouchers.file_claim(voucher, [line.id], actor=city.billing, at=city.now)
+    with pytest.raises(Refused, match="use_under_claim") as refused:
+        give_back(city, problem)
+    assert refused.value.facts["claim"] == claim.number
+    vouchers.withdraw_claim(claim, actor=city.billing, at=city.now)
+    give_back(city, problem)
+    [line] = queries.claimable_lines(city.company)
+    assert line.fee_fen == 25
+    vouchers.file_claim(voucher, [line.id], actor=city.billing, at=city.now)
+    kept()

@@ -79,6 +79,23 @@ class ReportEnergy(forms.Form):
     green_kwh = forms.IntegerField(label=_("Green (kWh)"), min_value=0, initial=0)
 
 
+class GiveBack(forms.Form):
+    """What becomes of a charge that accounting says was too much, after it was settled."""
+
+    resolution = forms.ChoiceField(
+        label=_("What is to happen"),
+        choices=[
+            ("credited", _("Give the difference back to the user")),
+            ("written_off", _("Leave the charge as it was")),
+        ],
+        initial="credited",
+        widget=forms.RadioSelect,
+    )
+    reason = forms.CharField(
+        label=_("Reason"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
 class Resolve(forms.Form):
     """How a record that could not be rated was settled by hand."""
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from suanwang.console.attempts import attempt
 from suanwang.console.catalogue import offers
 from suanwang.console.export import table_page
-from suanwang.console.forms.centres import Resolve
+from suanwang.console.forms.centres import GiveBack, Resolve
 from suanwang.console.lists.compute import PROBLEMS
 from suanwang.console.pool_kinds import largest_waiting, parts
 from suanwang.console.session import signed_in
@@ -87,7 +87,7 @@ def problems(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in("rating.resolve")
 def problem(request: HttpRequest, viewer: Viewer, problem_id: int) -> HttpResponse:
-    """One record: an amount both sides agreed on, or written off, with a reason."""
+    """One record: an amount both sides agreed on, written off or given back, with a reason."""
     if viewer.role is not Role.OPERATOR:
         raise Http404
     rows = visible(RatingProblem, viewer).select_related(
@@ -96,15 +96,16 @@ def problem(request: HttpRequest, viewer: Viewer, problem_id: int) -> HttpRespon
     shown = rows.filter(pk=problem_id).first()
     if shown is None:
         raise Http404
-    form = Resolve(request.POST or None)
+    too_much = -min(shown.facts.get("difference_fen", 0), 0)
+    form = (GiveBack if too_much else Resolve)(request.POST or None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
 
         def resolved() -> Charge:
-            amount_fen = parse_yuan(given["amount"]) if given["amount"] else 0
+            amount_fen = parse_yuan(given["amount"]) if given.get("amount") else 0
             return resolve_problem(
                 shown,
-                "agreed" if amount_fen else "written_off",
+                given.get("resolution") or ("agreed" if amount_fen else "written_off"),
                 reason=given["reason"],
                 amount_fen=amount_fen,
                 actor=viewer,
@@ -115,7 +116,7 @@ def problem(request: HttpRequest, viewer: Viewer, problem_id: int) -> HttpRespon
         if attempt(form, resolved, beside) is not None:
             messages.success(request, _("Resolved; the trail keeps the reason."))
             return HttpResponseRedirect("/rating-problems")
-    facts = {"problem": shown, "form": form}
+    facts = {"problem": shown, "form": form, "too_much": too_much}
     return render(
         request, "console/centres/problem.html", facts, status=409 if form.errors else 200
     )

@@ -40,13 +40,14 @@ def issue_invoice(
         .select_related("usage")
         .order_by("usage__started_at", "job_id", "usage__meter")
     )
-    if not charges:
+    total = sum(charge.amount_fen for charge in charges)
+    if total <= 0:  # what is to be given back waits for what it can be taken off from
         raise Refused("nothing_to_invoice", organisation=organisation.name)
     invoice = Invoice.objects.create(
         number=next_number("F", at=at),
         organisation=organisation,
         provider=provider,
-        total_fen=sum(charge.amount_fen for charge in charges),
+        total_fen=total,
         period_start=min(charge.usage.started_at for charge in charges),
         period_end=max(charge.usage.ended_at for charge in charges),
         issued_at=at,

@@ -15,6 +15,7 @@ from suanwang.metering import rules
 from suanwang.metering.effects import rate_soon
 from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRecord
 from suanwang.metering.pricing import Rates, billed_part, card_model, price, rates_of
+from suanwang.metering.services.crediting import credit
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
 
@@ -164,19 +165,21 @@ def _charge(
 @transaction.atomic
 def resolve_problem(
     problem: RatingProblem,
-    resolution: Literal["agreed", "written_off"],
+    resolution: Literal["agreed", "written_off", "credited"],
     *,
     reason: str,
     amount_fen: int = 0,
     actor: Viewer,
     at: datetime,
 ) -> Charge:
-    """Settle by hand what could not be rated: an amount both sides agreed on, or nothing.
+    """Settle by hand what could not be rated: an amount both sides agreed on, nothing, or, where
+    accounting said after the settlement that it was less, what was charged too much given back.
 
     Prices are never back-dated, so this is the only way out of ``price_unknown``.
 
-    Refuses ``problem_already_resolved``, ``reason_missing``, ``agreed_amount_impossible``, and
-    ``problem_only_written_off`` for a job that was settled before the record came.
+    Refuses ``problem_already_resolved``, ``reason_missing``, ``agreed_amount_impossible``,
+    ``problem_only_written_off`` for a job that was settled before the record came, and what
+    ``credit`` refuses.
     """
     require(actor, "rating.resolve")
     problem = RatingProblem.objects.select_for_update().get(pk=problem.pk)
@@ -189,16 +192,23 @@ def resolve_problem(
     if resolution == "agreed" and problem.code in ("job_already_settled", "usage_corrected_late"):
         raise Refused("problem_only_written_off")
     usage = UsageRecord.objects.select_related(
-        "attempt__job", "attempt__cluster__centre", "attempt__job__organisation"
+        "attempt__job__organisation", "attempt__node", "attempt__cluster__centre", "corrects"
     ).get(pk=problem.usage_id)
-    charge = _charge(
-        usage,
-        basis=Charge.Basis(resolution),
-        billed_quantity=billed_part(usage).quantity,
-        amount_fen=amount_fen,
-        at=at,
-    )
-    charge.save(force_insert=True)
+    if resolution == "credited":
+        rated = _rate(usage, rates_of({usage.attempt.cluster.centre_id}), settled=False, at=at)
+        if isinstance(rated, RatingProblem):
+            raise Refused("problem_not_creditable")
+        charge, amount_fen = rated, rated.amount_fen
+        credit(problem, usage, charge, at=at)
+    else:
+        charge = _charge(
+            usage,
+            basis=Charge.Basis(resolution),
+            billed_quantity=billed_part(usage).quantity,
+            amount_fen=amount_fen,
+            at=at,
+        )
+        charge.save(force_insert=True)
     problem.resolved_at, problem.resolved_by = at, actor.person
     problem.resolution, problem.reason = resolution, reason.strip()
     problem.save()

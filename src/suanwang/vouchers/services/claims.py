@@ -105,6 +105,9 @@ def _fee_lines(
         raise Refused("claim_without_lines")
     if len(wanted) > LINES_AT_MOST:
         raise Refused("claim_too_many_lines", limit=LINES_AT_MOST)
+    # Held until the claim is written: no credit lowers the use of a line in between.
+    held = InvoiceLine.objects.select_for_update(of=("self",), no_key=True)
+    list(held.filter(pk__in=wanted).order_by("pk").values_list("pk"))
     found = queries.lines_of(organisation, wanted)
     fees: list[FeeLine] = []
     for line_id in wanted:
