@@ -163,7 +163,9 @@ class Reconciliation:
 
 
 def reconcile(organisation: UUID, *, starts: datetime, ends: datetime) -> Reconciliation:
-    """Add a period up five ways; ``starts`` inclusive, ``ends`` exclusive, by day of settlement."""
+    """Add a period up five ways; ``starts`` inclusive, ``ends`` exclusive, by day of settlement.
+    What was given back since is taken off.
+    """
     settlements = Settlement.objects.filter(
         organisation=organisation, settled_at__gte=starts, settled_at__lt=ends
     )
@@ -175,13 +177,15 @@ def reconcile(organisation: UUID, *, starts: datetime, ends: datetime) -> Reconc
         Q(pending__in=[hold for _, hold in jobs], kind="post")
         | Q(code="charge", kind="transfer", facts__job__in=[str(job) for job in ids])
     )
+    back = Transfer.objects.filter(code="charge_back", facts__job__in=[str(job) for job in ids])
+    credited = of_jobs.filter(usage__problem__resolution="credited")
     return Reconciliation(
         jobs=len(ids),
         records=UsageRecord.objects.filter(attempt__job__in=ids).count(),
         used=sum(again.amount_fen or 0 for again in rated_again(of_jobs)),
         rated=_sum(of_jobs),
-        settled=_sum(settlements),
-        ledger=_sum(left),
+        settled=_sum(settlements) + _sum(credited),
+        ledger=_sum(left) - _sum(back),
         invoiced=_sum(lines),
         not_invoiced=_sum(of_jobs.filter(invoice_line=None)),
         paid=_sum(lines.filter(invoice__status=Invoice.Status.PAID)),

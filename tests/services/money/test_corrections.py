@@ -11,6 +11,7 @@ from suanwang.core.errors import Refused
 from suanwang.ledger import chart
 from suanwang.ledger.queries import balance
 from suanwang.metering import audit
+from suanwang.metering import queries as metering_queries
 from suanwang.metering import services as metering
 from suanwang.metering.models import Charge, Invoice, RatingProblem, Settlement, UsageRecord
 from suanwang.metering.rules import city_day
@@ -208,6 +209,11 @@ def test_what_was_charged_too_much_comes_back_and_lowers_the_next_invoice(city: 
     problem = late(city, 900)
     spendable, earned = city.spendable(), balance(chart.earnings(city.provider.pk).id)
     assert give_back(city, problem).amount_fen == -25
+    sums = metering_queries.reconcile(
+        city.company.pk, starts=city.now - timedelta(days=1), ends=city.now + timedelta(days=1)
+    )
+    assert (sums.used, sums.rated, sums.settled, sums.ledger) == (25, 25, 25, 25)
+    assert (sums.invoiced, sums.not_invoiced) == (50, -25)
     assert city.spendable() == spendable + 25
     now = balance(chart.earnings(city.provider.pk).id)
     assert now.credits_posted - now.debits_posted == (
