@@ -1,6 +1,6 @@
 """What agents cost: the platform per heartbeat, usage taken a second, an agent's own memory.
 
-    PYTHONPATH=src python -m tests.benchmarks.bench_agents [--json]
+    PYTHONPATH=src python -m tests.benchmarks.bench_agents [--only platform|memory]
 
 Starts the embedded PostgreSQL with fsync on in a temporary folder. Requests are really signed and
 go through the whole of the platform but the socket; the CPU is this process's (the web process,
@@ -30,9 +30,13 @@ from uuid import UUID, uuid4
 
 from tests.benchmarks import bench_dispatch
 
-HEARTBEAT_MS_MAX = 2.0
-USAGE_FLOOR = 3_000
-MEMORY_MIB_MAX = 80
+HEARTBEATS = ("delta_ms", "unchanged_ms", "poll_ms", "poll_noted_ms")
+GOALS: dict[str, Callable[[float], bool]] = {
+    **{heartbeat: lambda ms: ms <= 2.0 for heartbeat in HEARTBEATS},
+    "full_report_ms": lambda ms: ms <= 150,
+    "usage_per_second": lambda rate: rate >= 3_000,
+    "agent_mib": lambda mib: mib <= 80e6 / 2**20,
+}
 NODES, RUNNING, AGENT_JOBS = 1_000, 200, 5_000
 BASE = "/api/v1/agent/"
 
@@ -42,8 +46,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--beats", type=int, default=300)
     parser.add_argument("--records", type=int, default=12_000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", choices=["platform", "memory"])
     options = parser.parse_args()
+    found: dict[str, Any] = {"machine": platform.machine(), "cores": os.cpu_count()}
+    if options.only != "memory":
+        found |= _with_postgres(options.beats, options.records)
+        print(json.dumps(found, indent=2), flush=True)
+    if options.only != "platform":
+        found |= _memory()
+        print(json.dumps(found, indent=2))
+    missed = [name for name, good in GOALS.items() if name in found and not good(found[name])]
+    print("missed: " + ", ".join(missed) if missed else "every goal is reached")
+    return 1 if missed else 0
+
+
+def _with_postgres(beats: int, records: int) -> dict[str, Any]:
     from suanwang.site import postgres
 
     home = Path(tempfile.mkdtemp(prefix="sw-bench-"))
@@ -51,29 +68,19 @@ def main() -> int:
     os.environ["SUANWANG_HOME"] = str(home)
     server = postgres.start(home)
     try:
-        found = _platform(options.beats, options.records)
+        return _platform(beats, records)
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
-    print(json.dumps(found, indent=2), flush=True)
-    found |= _memory()
-    found |= {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    print(json.dumps(found, indent=2))
-    good = (
-        max(found["delta_ms"], found["unchanged_ms"], found["poll_ms"]) <= HEARTBEAT_MS_MAX
-        and found["usage_per_second"] >= USAGE_FLOOR
-        and found["agent_mib"] <= MEMORY_MIB_MAX
-    )
-    return 0 if good else 1
 
 
 class Web:
     """The platform without the socket: a WSGI application that is called."""
 
     def __init__(self, agent_id: UUID, key: Any) -> None:
-        from django.core.handlers.wsgi import WSGIHandler
+        from suanwang.site.web import loaded
 
-        self._application = WSGIHandler()
+        self._application = loaded()
         self._agent_id, self._key = str(agent_id), key
 
     def prepared(self, path: str, payload: Any) -> dict[str, Any]:
@@ -96,8 +103,9 @@ class Web:
 
     def call(self, environ: dict[str, Any]) -> Any:
         seen: list[str] = []
-        pieces = self._application(environ, lambda status, _headers: seen.append(status))
-        body = b"".join(pieces)
+        answer = self._application(environ, lambda status, _headers: seen.append(status))
+        body = b"".join(answer)
+        answer.close()  # the server says it has been sent
         assert seen[0].startswith("200"), (seen, body[:500])
         return json.loads(body)
 
@@ -116,9 +124,9 @@ def _platform(beats: int, records: int) -> dict[str, Any]:
     web = Web(agents[0], key)
     whole = [_node(number, 0) for number in range(NODES)]
     engine = {"engine": "memory", "version": "1", "isolation": "none"}
-    began = time.process_time()
-    web.call(web.prepared("report", engine | {"nodes": whole, "revision": "r0"}))
-    full_ms = 1000 * (time.process_time() - began)
+    everything = engine | {"nodes": whole, "revision": "r0"}
+    found: dict[str, Any] = {"nodes": NODES, "running": RUNNING}
+    found |= _timed("full_report", web, (web.prepared("report", everything) for _ in range(40)))
     running = _running(agents[0], people[0])
 
     def deltas() -> Iterator[dict[str, Any]]:
@@ -128,27 +136,41 @@ def _platform(beats: int, records: int) -> dict[str, Any]:
             yield web.prepared("report", engine | said)
 
     last = {"after": f"r{beats}", "revision": f"r{beats}", "nodes": []}
-    found = {"nodes": NODES, "running": len(running), "full_report_ms": full_ms}
     found |= _timed("delta", web, deltas())
     found |= _timed("unchanged", web, (web.prepared("report", engine | last) for _ in range(beats)))
     poll = {"running": [str(one) for one in running], "backlog": {"states": 0, "usage": 0}}
     found |= _timed("poll", web, (web.prepared("poll", poll) for _ in range(beats)))
+
+    def unseen() -> None:  # every ten seconds of an agent its call is noted as well
+        SiteAgent.objects.filter(pk=agents[0]).update(last_seen_at=None)
+
+    noted = (web.prepared("poll", poll) for _ in range(beats))
+    found |= _timed("poll_noted", web, noted, before=unseen)
     return found | _usage(web, key, agents[0], records)
 
 
-def _timed(name: str, web: Web, environs: Iterator[dict[str, Any]]) -> dict[str, float]:
+def _timed(
+    name: str,
+    web: Web,
+    environs: Iterator[dict[str, Any]],
+    before: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """CPU of one request in milliseconds, the first twenty not counted."""
     prepared = list(environs)
     for environ in prepared[:20]:
         web.call(environ)
     rest = prepared[20:]
-    database, began = _postgres_seconds(), time.process_time()
+    used, database = 0.0, _postgres_seconds()
     for environ in rest:
+        if before is not None:
+            before()
+        began = time.process_time()
         web.call(environ)
-    used, database = time.process_time() - began, _postgres_seconds() - database
-    return {
-        f"{name}_ms": 1000 * used / len(rest),
-        f"{name}_postgres_ms": 1000 * database / len(rest),
-    }
+        used += time.process_time() - began
+    figures = {f"{name}_ms": 1000 * used / len(rest)}
+    if before is None:  # else PostgreSQL's is not the request's alone
+        figures[f"{name}_postgres_ms"] = 1000 * (_postgres_seconds() - database) / len(rest)
+    return figures
 
 
 def _postgres_seconds() -> float:

@@ -21,7 +21,7 @@ from suanwang.agent.gate import Gate
 from suanwang.agent.messages import Lease
 from suanwang.agent.signing import AgentKey
 from suanwang.agent.site_policy import SiteRefusal, Work
-from suanwang.agent.spool import AttemptRow, Spool
+from suanwang.agent.spool import AttemptRow, Spool, Watched
 from suanwang.agent.waits import WAITING, Waits
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.port import (
@@ -39,6 +39,7 @@ log = logging.getLogger("suanwang.agent")
 
 CANCEL_GRACE_SECONDS = 5
 _SUBMITTED_AT_ONCE = 64
+_WATCHED_AT_ONCE = 1000
 _ASKED_FOR = {"late": timedelta(days=7), "final": timedelta(hours=1)}
 """How long after its end accounting is asked what a job used, or whether that still holds."""
 _LIVE_PHASES = ("leased", "submitted")
@@ -134,9 +135,15 @@ class Keeper:
 
     def look(self) -> None:
         """Write down what has changed with what runs. Raises ``EngineUnavailable``."""
-        running = self._spool.in_phase("submitted")
-        self._stop([row for row in running if row.cancel and not row.cancel_sent])
-        self._observe(running)
+        silent: EngineUnavailable | None = None
+        for rows in self._spool.watched(_WATCHED_AT_ONCE):
+            try:
+                self._stop([row for row in rows if row.cancel and not row.cancel_sent])
+                self._observe(rows)
+            except EngineUnavailable as error:  # of the others something may be known
+                silent = error
+        if silent is not None:
+            raise silent
 
     def _start(self, rows: Sequence[AttemptRow]) -> None:
         """Submit what may start; many at once, as engines take that better than one by one."""
@@ -231,12 +238,12 @@ class Keeper:
             inputs[file.name] = path
         return inputs
 
-    def _stop(self, rows: Sequence[AttemptRow]) -> None:
+    def _stop(self, rows: Sequence[Watched]) -> None:
         for row in rows:
             self._engine.cancel([row.ref], row.cancel)
             self._spool.change(row.attempt_id, cancel_sent=1)
 
-    def _observe(self, rows: Sequence[AttemptRow]) -> None:
+    def _observe(self, rows: Sequence[Watched]) -> None:
         seen = self._engine.observe([row.ref for row in rows])
         ended = [ref for ref, one in seen.items() if one.state.final]
         usage = self._engine.usage(ended) if ended else {}
@@ -247,7 +254,7 @@ class Keeper:
                 one = Observation(row.ref, EngineState.LOST, "unknown", now, "engine_forgot")
             self._write_down(row, one, usage.get(row.ref))
 
-    def _write_down(self, row: AttemptRow, one: Observation, usage: Usage | None) -> None:
+    def _write_down(self, row: Watched, one: Observation, usage: Usage | None) -> None:
         """Put one observation into the spool: state, and at the end usage, in one commit."""
         word = one.state.lifecycle
         if one.state in WAITING and row.state != "running":
@@ -280,7 +287,7 @@ class Keeper:
                 row.attempt_id, phase="ended", usage_due=due, ended_at=self._now().isoformat()
             )
 
-    def _say_it_waits(self, row: AttemptRow, one: Observation) -> None:
+    def _say_it_waits(self, row: Watched, one: Observation) -> None:
         """Say that it starts, and hand on what it still waits for at the centre if that is news."""
         if not self._waits.news(row.attempt_id, one, self._now()) and row.state == "starting":
             return
@@ -295,7 +302,7 @@ class Keeper:
             self._spool.say(row.attempt_id, "starting", self._now(), queue=said)
         self._waits.told(row.attempt_id, one, self._now())
 
-    def _meter(self, row: AttemptRow, usage: Usage) -> None:
+    def _meter(self, row: AttemptRow | Watched, usage: Usage) -> None:
         spec = self._spec(row)
         began = self._shifted(usage.started_at)
         elapsed = max(usage.elapsed_seconds, 1)
@@ -324,7 +331,7 @@ class Keeper:
 
     # -- small things ---------------------------------------------------------------
 
-    def _spec(self, row: AttemptRow) -> JobSpec:
+    def _spec(self, row: AttemptRow | Watched) -> JobSpec:
         return JobSpec.model_validate_json(self._spool.spec(row.attempt_id))
 
     def stop_all(self, reason: str) -> list[str]:

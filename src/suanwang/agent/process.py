@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from suanwang.agent.keeper import FileInLater, FileInWrong, Keeper
 from suanwang.agent.messages import Orders
 from suanwang.agent.spool import Spool
 from suanwang.agent.yaml_file import FileWrong
-from suanwang.engines.port import Engine, EngineUnavailable
+from suanwang.engines.port import Engine, EngineUnavailable, NodeFacts
 
 log = logging.getLogger("suanwang.agent")
 
@@ -115,6 +115,7 @@ class Agent:
         """The platform has answered something: knock at its door again without waiting."""
         self._stopping = threading.Event()
         self._door = Door({}, [])
+        self._door_seen: tuple[int, Sequence[NodeFacts]] = (-1, ())
         self._reconcile_at = 0.0
         self._engine_at = self._look_at = self._report_at = self._deliver_at = 0.0
         self._report_backoff, self._deliver_backoff = Backoff(), Backoff()
@@ -192,13 +193,14 @@ class Agent:
                 self._taken.set()
 
     def _show_door(self) -> None:
-        self._door = Door(
-            self._spool.free(self._inventory.nodes),
-            self._spool.open_ids(),
-            self._gate.closed(),
-            self._gate.site.version,
-            self._spool.backlog(),
-        )
+        seen = self._spool.changes, self._inventory.nodes
+        door = self._door
+        if seen != self._door_seen:
+            free, running = self._spool.free(self._inventory.nodes), self._spool.open_ids()
+            door = Door(free, running, backlog=self._spool.backlog())
+            self._door_seen = seen
+        closed, version = self._gate.closed(), self._gate.site.version
+        self._door = replace(door, closed=closed, site_policy=version)
         if self._gate.site.wrong != self._spool.noted("site_policy_wrong"):
             self._spool.note("site_policy_wrong", self._gate.site.wrong)
 
@@ -281,7 +283,7 @@ class Agent:
         while not self._stopping.is_set():
             door, began = self._door, time.monotonic()
             try:
-                orders = self._client.poll(asdict(door), self._wait_seconds)
+                orders = self._client.poll(vars(door), self._wait_seconds)
             except (PlatformUnavailable, PlatformRefused) as error:
                 wait = backoff.failed()
                 log.warning("the platform does not answer, again in %.1f s: %s", wait, error)

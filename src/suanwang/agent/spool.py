@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from suanwang.agent.signing import AgentKey
@@ -127,6 +127,16 @@ class AttemptRow:
     ended_at: datetime | None
 
 
+class Watched(NamedTuple):
+    """As much of an attempt as a look at the engine needs; thousands are gone through."""
+
+    attempt_id: str
+    ref: str
+    state: str
+    cancel: int
+    cancel_sent: int
+
+
 class Spool:
     """The agent's memory. One thread uses it; ``status`` may read beside it."""
 
@@ -183,6 +193,26 @@ class Spool:
             (phase,),
         )
         return [_attempt(row) for row in rows]
+
+    def watched(self, at_once: int) -> Iterator[list[Watched]]:
+        """What the engine has, in the order it came, some at a time: never all in memory."""
+        cursor, after = self._db.cursor(), 0
+        cursor.row_factory = None
+        while True:
+            rows = cursor.execute(
+                "SELECT rowid, attempt_id, ref, state, cancel, cancel_sent FROM attempts"
+                " WHERE phase = 'submitted' AND rowid > ? ORDER BY rowid LIMIT ?",
+                (after, at_once),
+            ).fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield [Watched(*row[1:]) for row in rows]
+
+    @property
+    def changes(self) -> int:
+        """Grows with whatever is written here."""
+        return self._db.total_changes
 
     def with_output(self, phase: str, after: str, limit: int) -> list[AttemptRow]:
         """Some attempts whose output is not handed over yet, by their ids from one on."""

@@ -10,7 +10,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import get_language_from_request
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from suanwang.core.errors import Malformed, NotSignedIn
 from suanwang.people.scope import Viewer
@@ -22,8 +22,12 @@ Row = TypeVar("Row", bound=Model)
 _VIEWER = "suanwang_viewer"
 
 
-class In(Schema):
-    """What a request carries. A field nobody knows is a typing error, not something to drop."""
+class In(BaseModel):
+    """What a request carries. A field nobody knows is a typing error, not something to drop.
+
+    Not Ninja's ``Schema``: that reads rows as well, and where unknown fields are forbidden it reads
+    each level of what is nested twice, a node's cards eight times.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

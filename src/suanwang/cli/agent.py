@@ -104,6 +104,11 @@ def run(
     """
     import logging
     import signal
+    import sys
+
+    # httpx has a command line of its own, and with it come rich and pygments where those are: six
+    # MiB an agent has no use for.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
     from suanwang.agent.engine_file import read_choice
     from suanwang.agent.home import AlreadyRunning, NotEnrolled

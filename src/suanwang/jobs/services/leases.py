@@ -67,7 +67,6 @@ class Orders:
         return bool(self.leases or self.cancel or self.news)
 
 
-@transaction.atomic
 def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Orders:
     """Renew what the agent runs, hand it what waits for it, and name what it must stop.
 
@@ -75,15 +74,20 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     What the agent runs and the platform has given up, or never knew, must be stopped.
     """
     orders = Orders()
+    something, strange = _glance(agent, running, at)
+    orders.cancel.extend(strange)
+    if something:
+        with transaction.atomic():
+            _give(agent, set(running), orders, at)
+    return orders
+
+
+def _give(agent: SiteAgent, running: Collection[UUID], orders: Orders, at: datetime) -> None:
+    """Put what is to be said of live attempts into the orders, and note what was handed out."""
     live = Attempt.objects.filter(cluster=agent.cluster_id, state__in=Attempt.LIVE).filter(
         Q(agent=None) | Q(agent=agent)
     )
-    named = list(running)
-    something, strange = _glance(agent, named, at)
-    orders.cancel.extend(strange)
-    if not something:
-        return orders
-    taken, told = _look(live, set(running), orders, at)
+    taken, told = _look(live, running, orders, at)
     if taken:
         mine = _unlocked(taken, agent=None, state=Attempt.State.LEASED)
         Attempt.objects.filter(pk__in=mine).update(agent=agent)
@@ -92,7 +96,6 @@ def lease(agent: SiteAgent, running: Collection[UUID], *, at: datetime) -> Order
     if told:
         orders.news = True
         Attempt.objects.filter(pk__in=_unlocked(told)).update(give_way_told=True)
-    return orders
 
 
 def _unlocked(attempts: Iterable[UUID], **still: Any) -> set[UUID]:
@@ -158,34 +161,38 @@ _RENEW = """
            FOR UPDATE SKIP LOCKED)
 """
 _GLANCE = """
+    WITH stopping AS MATERIALIZED (SELECT id FROM jobs_job WHERE state = 'cancelling')
     SELECT EXISTS (
-        SELECT 1 FROM jobs_attempt a JOIN jobs_job j ON j.id = a.job_id
-         WHERE a.cluster_id = %s AND a.state IN ('leased', 'accepted', 'running')
-           AND (a.state = 'leased' OR a.give_way_by IS NOT NULL OR j.state = 'cancelling')),
-      ARRAY(
-        SELECT named.id FROM unnest(%s::uuid[]) AS named(id)
-         WHERE NOT EXISTS (
-            SELECT 1 FROM jobs_attempt a
-             WHERE a.id = named.id
-               AND (a.state = 'ended'
-                    OR a.state IN ('leased', 'accepted', 'running') AND a.cluster_id = %s
-                       AND (a.agent_id IS NULL OR a.agent_id = %s)))
-         ORDER BY named.id)
+        SELECT 1 FROM jobs_attempt
+         WHERE cluster_id = %s AND state IN ('leased', 'accepted', 'running')
+           AND (state = 'leased' OR give_way_by IS NOT NULL
+                OR job_id IN (SELECT id FROM stopping))),
+      named.strange, named.due
+      FROM (
+        SELECT array_agg(n.id) FILTER (WHERE NOT known) AS strange,
+               bool_or(live AND known AND expires_at < %s) AS due
+          FROM unnest(%s::uuid[]) AS n(id) LEFT JOIN jobs_attempt a ON a.id = n.id,
+          LATERAL (SELECT coalesce(a.state IN ('leased', 'accepted', 'running'), false)) l(live),
+          LATERAL (SELECT coalesce(a.state = 'ended' OR live AND a.cluster_id = %s
+                           AND (a.agent_id IS NULL OR a.agent_id = %s), false)) k(known)
+      ) named
 """
 
 
-def _glance(agent: SiteAgent, named: list[UUID], at: datetime) -> tuple[bool, list[UUID]]:
-    """Renew what the agent names. Then whether anything is to be said of live attempts, and what
-    it names that the platform has given up or never gave it. Agents ask this all day: nothing is
-    made into objects here.
+def _glance(agent: SiteAgent, running: Collection[UUID], at: datetime) -> tuple[bool, list[UUID]]:
+    """Whether anything is to be said of live attempts, and what the agent names that the platform
+    has given up or never gave it. What is due of the others is renewed. Agents ask this all day:
+    it is one question as a rule, and nothing is made into objects.
     """
+    named = "{" + ",".join(map(str, running)) + "}"
+    cluster, until = agent.cluster_id, at + LEASE_RENEWED
+    before = until - _RENEWED_EVERY
     with connection.cursor() as cursor:
-        if named:
-            until, before = at + LEASE_RENEWED, at + LEASE_RENEWED - _RENEWED_EVERY
-            cursor.execute(_RENEW, [until, named, before, agent.cluster_id, agent.pk])
-        cursor.execute(_GLANCE, [agent.cluster_id, named, agent.cluster_id, agent.pk])
-        something, strange = cursor.fetchone()
-        return bool(something), list(strange)
+        cursor.execute(_GLANCE, [cluster, before, named, cluster, agent.pk])
+        something, strange, due = cursor.fetchone()
+        if due:
+            cursor.execute(_RENEW, [until, named, before, cluster, agent.pk])
+    return bool(something), sorted(strange or ())
 
 
 def _names_of_others(live: Iterable[Attempt]) -> dict[int, str]:

@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from suanwang.core.errors import NotAllowed, Refused
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record
-from suanwang.registry.inventory import NODES_MAX, NodeReport
-from suanwang.registry.models import Cluster, Node, SiteAgent
+from suanwang.registry.inventory import NodeReport
+from suanwang.registry.models import Cluster, SiteAgent
 from suanwang.registry.services.centres import own, replace_inventory
 
 TOKEN_LIFE = timedelta(hours=24)
@@ -140,38 +140,41 @@ def report_nodes(
     cluster = agent.cluster
     if engine != cluster.engine:
         raise Refused("engine_of_another_kind", reported=engine[:20], known=cluster.engine)
-    if after:
-        if nodes or gone:
-            cluster = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
-        if cluster.revision != after:
-            return Reported(cluster.revision, full_wanted=True, changed=False)
+    revision = revision[:64]
     changed = not after or bool(nodes) or bool(gone)
-    if changed:
-        if after:
-            _no_more_than(cluster, nodes)
-        replace_inventory(
-            cluster, nodes, gone=gone if after else None, revision=revision[:64], at=at
+    if not changed:
+        current = cluster.revision == after
+    elif after:
+        current = replace_inventory(
+            cluster, nodes, after=after, gone=gone, revision=revision, at=at
         )
+    else:
+        current = replace_inventory(cluster, nodes, revision=revision, at=at)
+    if not current:
+        known = Cluster.objects.values_list("revision", flat=True).get(pk=cluster.pk)
+        return Reported(known, full_wanted=True, changed=False)
+    if changed:
+        cluster.revision = revision
     if (cluster.gangs, cluster.summary) != (gangs, summary):
         cluster.gangs, cluster.summary = gangs, summary
         cluster.save(update_fields=["gangs", "summary"])
         changed = True
-    agent.cluster = cluster
-    agent.version = version[:40]
-    agent.isolation = isolation[:60]
+    agent.version, agent.isolation = version[:40], isolation[:60]
     agent.abilities = [one[:20] for one in abilities][:20]
     agent.last_seen_at = agent.last_report_at = at
-    agent.save(
-        update_fields=["version", "isolation", "abilities", "last_seen_at", "last_report_at"]
-    )
-    return Reported(revision[:64], full_wanted=False, changed=changed)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _REPORTED, [agent.version, agent.isolation, agent.abilities, at, at, agent.pk]
+        )
+    return Reported(revision, full_wanted=False, changed=changed)
 
 
-def _no_more_than(cluster: Cluster, nodes: Sequence[NodeReport]) -> None:
-    """Refuses ``inventory_too_large``: changes must not add up to what one report may not be."""
-    up = Node.objects.filter(cluster=cluster, up=True).count()
-    if up > NODES_MAX or len(nodes) > NODES_MAX:
-        raise Refused("inventory_too_large", nodes=max(up, len(nodes)), limit=NODES_MAX)
+_REPORTED = """
+    UPDATE registry_siteagent
+       SET version = %s, isolation = %s, abilities = %s::varchar[],
+           last_seen_at = %s, last_report_at = %s
+     WHERE id = %s
+"""
 
 
 @transaction.atomic
@@ -211,6 +214,10 @@ def seen(*agents: SiteAgent, at: datetime) -> None:
         if agent.last_seen_at is None or at - agent.last_seen_at >= _SEEN_EVERY
     ]
     if due:
-        SiteAgent.objects.filter(pk__in=[agent.pk for agent in due]).update(last_seen_at=at)
+        with connection.cursor() as cursor:
+            cursor.execute(_SEEN, [at, [agent.pk for agent in due]])
     for agent in due:
         agent.last_seen_at = at
+
+
+_SEEN = "UPDATE registry_siteagent SET last_seen_at = %s WHERE id = ANY(%s)"

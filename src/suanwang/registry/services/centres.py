@@ -14,7 +14,7 @@ from suanwang.people.models import Organisation
 from suanwang.people.roles import OrganisationKind, Role
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record, require
-from suanwang.registry.inventory import NodeReport, check_inventory
+from suanwang.registry.inventory import NODES_MAX, NodeReport, check_inventory
 from suanwang.registry.models import (
     AcceleratorModel,
     Cluster,
@@ -24,6 +24,7 @@ from suanwang.registry.models import (
     Node,
     SiteAgent,
 )
+from suanwang.registry.services.nodes import put
 
 _CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _WATT_HOURS_MAX = 2**62
@@ -193,16 +194,22 @@ def replace_inventory(
     cluster: Cluster,
     nodes: Sequence[NodeReport],
     *,
-    gone: Collection[str] | None = None,
+    after: str | None = None,
+    gone: Collection[str] = (),
     revision: str = "",
     at: datetime,
-) -> None:
+) -> bool:
     """Make the books say what was reported. A node no longer named is down, never deleted:
     attempts that ran on it still point at it. Runs inside the caller's transaction.
 
-    With ``gone`` the nodes are only those that changed, and these the names that are no more.
+    With ``after`` the nodes are only those that changed since that revision, and ``gone`` the
+    names that are no more; False, and nothing is written, if the books are at another revision.
     """
-    locked = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
+    at_hand = Cluster.objects.filter(pk=cluster.pk)
+    if after is not None:
+        at_hand = at_hand.filter(revision=after)
+    if not at_hand.update(revision=revision):  # its row stays locked: reports come one by one
+        return False
     has_cards = any(node.cards[0] is not None for node in nodes)
     models = AcceleratorModel.objects.values_list("code", flat=True) if has_cards else ()
     check_inventory(nodes, set(models))
@@ -211,36 +218,30 @@ def replace_inventory(
         model, cards = node.cards
         free = node.free or (None, None, None)
         rows.append(
-            Node(
-                cluster=cluster,
-                name=node.name,
-                rack=node.rack,
-                cores=node.cores,
-                memory_mib=node.memory_mib,
-                accelerator_model_id=model,
-                accelerators=cards,
-                free_cores=free[0],
-                free_memory_mib=free[1],
-                free_accelerators=free[2],
-                up=True,
-                reported_at=at,
-            )
+            {
+                "name": node.name,
+                "rack": node.rack,
+                "cores": node.cores,
+                "memory_mib": node.memory_mib,
+                "accelerator_model_id": model,
+                "accelerators": cards,
+                "free_cores": free[0],
+                "free_memory_mib": free[1],
+                "free_accelerators": free[2],
+                "up": True,
+                "reported_at": at,
+            }
         )
-    free_columns = ["free_cores", "free_memory_mib", "free_accelerators"]
-    written = ["rack", "cores", "memory_mib", "accelerator_model", "accelerators", *free_columns]
-    Node.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["cluster", "name"],
-        update_fields=[*written, "up", "reported_at"],
-    )
-    was_up = Node.objects.filter(cluster=cluster, up=True)
-    if gone is None:
-        was_up.exclude(name__in=[node.name for node in nodes]).update(up=False, reported_at=at)
-    elif gone:
-        was_up.filter(name__in=gone).update(up=False, reported_at=at)
-    if locked.revision != revision:
-        Cluster.objects.filter(pk=cluster.pk).update(revision=revision)
+    more = put(cluster.pk, rows)
+    were_up = Node.objects.filter(cluster=cluster, up=True)
+    if after is None:
+        were_up.exclude(name__in=[node.name for node in nodes]).update(up=False, reported_at=at)
+        return True
+    if gone:
+        were_up.filter(name__in=gone).update(up=False, reported_at=at)
+    if more and (up := were_up.count()) > NODES_MAX:  # changes must not add up to too much
+        raise Refused("inventory_too_large", nodes=up, limit=NODES_MAX)
+    return True
 
 
 @transaction.atomic
