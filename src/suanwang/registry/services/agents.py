@@ -17,6 +17,7 @@ from suanwang.people.scope import Viewer
 from suanwang.people.services import record
 from suanwang.registry.inventory import NODES_MAX, NodeReport
 from suanwang.registry.models import Cluster, Node, SiteAgent
+from suanwang.registry.queries import unknown_models
 from suanwang.registry.services.centres import own, replace_inventory
 
 TOKEN_LIFE = timedelta(hours=24)
@@ -31,6 +32,8 @@ class Reported(NamedTuple):
     full_wanted: bool
     changed: bool
     """Whether anything placement looks at is different now."""
+    unknown_models: tuple[str, ...] | None = None
+    """Models of its cards that the catalogue does not have; None: as at the last report."""
 
 
 class Door(NamedTuple):
@@ -135,6 +138,7 @@ def report_nodes(
     revision, and ``gone`` those that are no more; if the books are at another revision nothing is
     written and everything is asked for.
 
+    Cards of a model that the catalogue does not have are not offered, and named in the answer.
     Refuses ``engine_of_another_kind`` and what ``check_inventory`` refuses.
     """
     cluster = agent.cluster
@@ -146,12 +150,14 @@ def report_nodes(
         if cluster.revision != after:
             return Reported(cluster.revision, full_wanted=True, changed=False)
     changed = not after or bool(nodes) or bool(gone)
+    unknown: tuple[str, ...] | None = None
     if changed:
         if after:
             _no_more_than(cluster, nodes)
         replace_inventory(
             cluster, nodes, gone=gone if after else None, revision=revision[:64], at=at
         )
+        unknown = tuple(unknown_models(cluster))
     if (cluster.gangs, cluster.summary) != (gangs, summary):
         cluster.gangs, cluster.summary = gangs, summary
         cluster.save(update_fields=["gangs", "summary"])
@@ -164,7 +170,7 @@ def report_nodes(
     agent.save(
         update_fields=["version", "isolation", "abilities", "last_seen_at", "last_report_at"]
     )
-    return Reported(revision[:64], full_wanted=False, changed=changed)
+    return Reported(revision[:64], full_wanted=False, changed=changed, unknown_models=unknown)
 
 
 def _no_more_than(cluster: Cluster, nodes: Sequence[NodeReport]) -> None:

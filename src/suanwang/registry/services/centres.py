@@ -24,6 +24,7 @@ from suanwang.registry.models import (
     Node,
     SiteAgent,
 )
+from suanwang.registry.queries import unknown_models
 
 _CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _WATT_HOURS_MAX = 2**62
@@ -181,9 +182,15 @@ def open_cluster(cluster: Cluster, *, accept: bool, actor: Viewer, at: datetime)
 def declare_nodes(
     cluster: Cluster, nodes: Sequence[NodeReport], *, actor: Viewer, at: datetime
 ) -> int:
-    """A provider states its nodes by hand, as its agent would. Returns how many are up."""
+    """A provider states its nodes by hand, as its agent would. Returns how many are up.
+
+    Refuses ``accelerator_unknown`` (who writes by hand can put it right at once) and what
+    ``check_inventory`` refuses.
+    """
     own(cluster.centre, actor, "centres.manage")
     replace_inventory(cluster, nodes, at=at)
+    if unknown := unknown_models(cluster):
+        raise Refused("accelerator_unknown", model=unknown[0])
     provider = cluster.centre.provider
     record(actor, "centres.manage", subject=cluster, concerns=provider, at=at, nodes=len(nodes))
     return len(nodes)
@@ -201,15 +208,21 @@ def replace_inventory(
     attempts that ran on it still point at it. Runs inside the caller's transaction.
 
     With ``gone`` the nodes are only those that changed, and these the names that are no more.
+    Cards of a model that the catalogue does not have are left out and noted at their node: one
+    new card must not keep a whole centre from being used.
     """
     locked = Cluster.objects.select_for_update(no_key=True).get(pk=cluster.pk)
     has_cards = any(node.cards[0] is not None for node in nodes)
-    models = AcceleratorModel.objects.values_list("code", flat=True) if has_cards else ()
-    check_inventory(nodes, set(models))
+    known = set(AcceleratorModel.objects.values_list("code", flat=True)) if has_cards else set()
+    check_inventory(nodes)
     rows = []
     for node in nodes:
         model, cards = node.cards
         free = node.free or (None, None, None)
+        unknown = ""
+        if model is not None and model not in known:
+            unknown, model, cards = model, None, 0
+            free = (*free[:2], None if free[2] is None else 0)
         rows.append(
             Node(
                 cluster=cluster,
@@ -222,6 +235,7 @@ def replace_inventory(
                 free_cores=free[0],
                 free_memory_mib=free[1],
                 free_accelerators=free[2],
+                unknown_model=unknown,
                 up=True,
                 reported_at=at,
             )
@@ -232,7 +246,7 @@ def replace_inventory(
         rows,
         update_conflicts=True,
         unique_fields=["cluster", "name"],
-        update_fields=[*written, "up", "reported_at"],
+        update_fields=[*written, "unknown_model", "up", "reported_at"],
     )
     was_up = Node.objects.filter(cluster=cluster, up=True)
     if gone is None:
