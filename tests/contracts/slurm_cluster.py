@@ -285,6 +285,10 @@ StorageLoc=slurm
             f"CPUs=8 RealMemory=16000 {cards[node]} State=UNKNOWN"
             for node in self.nodes
         )
+        alone = "\n".join(
+            f"PartitionName=p{number} Nodes={node} MaxTime=1-0 DefaultTime=10 State=UP"
+            for number, node in enumerate(self.nodes)
+        )
         return f"""
 ClusterName=city
 FirstJobId={self._first_job_id}
@@ -323,6 +327,7 @@ AccountingStorageTRES=gres/gpu,gres/gpu:a100,gres/gpu:h20
 {nodes}
 PartitionName=main Nodes={",".join(self.nodes)} Default=YES MaxTime=1-0 DefaultTime=10 State=UP
 PartitionName=urgent Nodes={",".join(self.nodes)} PriorityTier=10 PreemptMode=OFF State=UP
+{alone}
 """
 
 

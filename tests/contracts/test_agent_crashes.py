@@ -8,8 +8,6 @@ told once. ``SUANWANG_CRASH_POINTS=1000`` tries every one of them.
 from __future__ import annotations
 
 import os
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -31,6 +29,7 @@ from suanwang.engines.port import Accepted, NodeFacts, Rejected, Submission
 
 from .agent_process import job
 from .platform_double import TOKEN, PlatformDouble
+from .wire import Wire
 
 CRASH_POINTS = int(os.environ.get("SUANWANG_CRASH_POINTS", "24"))
 
@@ -175,50 +174,6 @@ def test_killed_before_or_after_any_step_it_loses_and_repeats_nothing(tmp_path: 
     # A stride that divides nothing: each run of the loop ends at another kind of step.
     for crash_at in range(1, whole, max(whole // CRASH_POINTS, 1)):
         scenario(crash_at)
-
-
-class Wire:
-    """A connection to the platform that can be cut in either direction, or left half-open."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.drop_requests = self.drop_answers = self.silent = False
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._server.accept()
-                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
-
-    def _carry(self, near: socket.socket) -> None:
-        with near, socket.create_connection(("127.0.0.1", self._port)) as far:
-            back = threading.Thread(target=self._answers, args=(far, near), daemon=True)
-            back.start()
-            with suppress(OSError):
-                while data := near.recv(65536):
-                    if self.silent:
-                        continue  # half-open: it is taken, and nothing ever comes
-                    if self.drop_requests:
-                        break
-                    far.sendall(data)
-            with suppress(OSError):
-                far.shutdown(socket.SHUT_RDWR)
-            back.join(5)
-
-    def _answers(self, far: socket.socket, near: socket.socket) -> None:
-        with suppress(OSError):
-            while data := far.recv(65536):
-                if self.drop_answers:
-                    break  # what was asked was done there, and is not known here
-                near.sendall(data)
-        with suppress(OSError):
-            near.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
