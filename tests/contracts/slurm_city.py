@@ -49,8 +49,8 @@ class Centre(AgentProcess):
 
     program = ("-c", IMPATIENT)
 
-    def __init__(self, city: SlurmCity, code: str, url: str, **options: Any) -> None:
-        self.url = url
+    def __init__(self, city: SlurmCity, code: str, line: str, **options: Any) -> None:
+        self.url = line
         super().__init__(city.folder / code, self)
         self.code, self.slurm = code, city.slurm
         self.prefix = f"c{secrets.token_hex(3)}-"
@@ -120,13 +120,14 @@ class SlurmCity:
         """Whether what has ended is rated and settled while a test waits."""
         credit(people.company, 10**9)
 
-    def centre(self, code: str, *, url: str = "", started: bool = True, **options: Any) -> Centre:
-        """A new one, whose nodes the platform knows if it is started."""
-        one = Centre(self, code, url or self.url, **options)
+    def centre(self, code: str, *, line: str = "", patient: bool = False, **options: Any) -> Centre:
+        """A new one, whose nodes the platform knows. A patient one waits as long as others do."""
+        one = Centre(self, code, line or self.url, **options)
+        if patient:
+            one.program = AgentProcess.program
         self.centres.append(one)
-        if started:
-            one.start()
-            self.until(lambda: Node.objects.filter(cluster=one.cluster, up=True).exists())
+        one.start()
+        self.until(lambda: Node.objects.filter(cluster=one.cluster, up=True).exists())
         return one
 
     def close(self) -> None:
@@ -173,12 +174,12 @@ class SlurmCity:
 
     # -- what must hold in the end ---------------------------------------------------------------
 
-    def accounted_for_once(self, *states: str) -> None:
+    def accounted_for_once(self, *states: str, seconds: float = 60) -> None:
         """Every job is in one of these states and was metered, rated and settled once; Slurm ran no
         attempt twice; nothing is owed any more; and every check of the audit is kept.
         """
         ran = Attempt.objects.filter(state=Attempt.State.ENDED, started_at__isnull=False)
-        self.until(lambda: _metered_once(ran) and self._owes_nothing())
+        self.until(lambda: _metered_once(ran) and self._owes_nothing(), seconds)
         while metering.rate_pending(at=clock.now()).charged:
             pass
         metering.settle_ended(at=clock.now())

@@ -89,7 +89,7 @@ def test_a_line_cut_in_either_direction_or_half_open_loses_and_repeats_nothing(
     slurm_city: SlurmCity, wire: Wire, fault: str
 ) -> None:
     city = slurm_city
-    east = city.centre("east", url=wire.url)
+    east = city.centre("east", line=wire.url)
     ends = [city.submit("sleep 1; echo ran", "east") for _ in range(2)]
     city.until_state("running", *ends)
     wait = city.submit("echo later", "east")
@@ -116,7 +116,7 @@ def test_after_a_day_without_the_platform_what_ended_and_what_runs_is_paid_once(
     slurm_city: SlurmCity, wire: Wire
 ) -> None:
     city = slurm_city
-    east = city.centre("east", url=wire.url)
+    east = city.centre("east", line=wire.url)
     ends, runs = city.submit("sleep 1", "east"), city.submit("sleep 600", "east")
     city.until_state("running", ends, runs)
     wire.drop_requests = True
@@ -140,7 +140,7 @@ def test_a_lease_that_ran_out_behind_a_cut_runs_elsewhere_and_the_first_is_fence
     slurm_city: SlurmCity, wire: Wire
 ) -> None:
     city = slurm_city
-    east = city.centre("east", url=wire.url, partition="p0")
+    east = city.centre("east", line=wire.url, partition="p0")
     job = city.submit("sleep 600", None)
     city.until_state("running", job)
     first = job.attempts.get()
