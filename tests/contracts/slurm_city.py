@@ -36,11 +36,17 @@ from suanwang.site import audit, clock
 from .agent_process import AgentProcess
 from .slurm_cluster import JOB_USER, SlurmCluster
 
-IMPATIENT = (
-    "from suanwang.agent import client, process; client.READ_SECONDS = 1.0;"
-    " process.Backoff.__init__.__defaults__ = (0.2, 0.5);"
-    " process._RECONCILE_SECONDS = 1; from suanwang.cli import main; main()"
-)
+IMPATIENT = """
+from datetime import timedelta
+from suanwang.agent import client, keeper, process
+from suanwang.cli import main
+client.READ_SECONDS = 1.0
+process.Backoff.__init__.__defaults__ = (0.2, 0.5)
+process._RECONCILE_SECONDS = 0.5
+keeper._ASKED_FIRST_AFTER = timedelta(seconds=0.5)
+keeper._ASKED_AFTER = dict.fromkeys(keeper._ASKED_AFTER, timedelta(seconds=0.5))
+main()
+"""
 """The real agent, which waits less long for what does not come: half a minute is the usual."""
 
 

@@ -133,9 +133,14 @@ class SlurmCluster:
             "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=2", user="mysql",
         )  # fmt: skip
         wait_until(lambda: _answers(self.ports["sql"]), "the database answers")
-        rights = "CREATE USER IF NOT EXISTS 'slurm'@'localhost' IDENTIFIED BY 'slurm'; "
-        rights += "GRANT ALL ON slurm.* TO 'slurm'@'localhost'; "
-        self.run("mariadb", "--no-defaults", "-S", str(sock), "-e", rights)
+        self.sql(
+            "CREATE USER IF NOT EXISTS 'slurm'@'localhost' IDENTIFIED BY 'slurm'; "
+            "GRANT ALL ON slurm.* TO 'slurm'@'localhost'; "
+        )
+
+    def sql(self, statements: str) -> None:
+        """Change the accounting behind Slurm's back."""
+        self.run("mariadb", "--no-defaults", "-S", f"{self.folder}/sql/sock", "-e", statements)
 
     def start_accounting(self) -> None:
         self._spawn("slurmdbd", "-D", user="slurm")

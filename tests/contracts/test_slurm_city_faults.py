@@ -11,12 +11,13 @@ import pytest
 from suanwang.jobs import services as jobs
 from suanwang.jobs.dispatcher import Dispatcher
 from suanwang.jobs.models import Attempt, JobEvent
-from suanwang.metering.models import Charge
+from suanwang.metering import services as metering
+from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRecord
 from suanwang.registry.models import SiteAgent
-from suanwang.site import clock
+from suanwang.site import audit, clock
 
 from .slurm_city import SlurmCity
-from .slurm_cluster import JOB_USER, wait_until
+from .slurm_cluster import JOB_USER, SlurmCluster, wait_until
 from .wire import Wire
 
 
@@ -158,3 +159,48 @@ def test_a_lease_that_ran_out_behind_a_cut_runs_elsewhere_and_the_first_is_fence
     city.until_state("cancelled", job)
     city.accounted_for_once("cancelled")
     assert not Charge.objects.filter(usage__attempt=first).exclude(amount_fen=0).exists()
+
+
+# -- accounting ------------------------------------------------------------------------------------
+
+
+def correct(slurm: SlurmCluster, name: str, seconds: int) -> None:
+    """Let accounting have another end of a job, as when an administrator puts it right."""
+    slurm.sql(
+        f"UPDATE slurm.city_job_table SET time_end = time_start + {seconds}"  # noqa: S608
+        f" WHERE job_name = '{name}'"
+    )
+
+
+def test_accounting_that_is_down_late_and_corrected_bills_every_second_once(
+    slurm_city: SlurmCity,
+) -> None:
+    city, slurm = slurm_city, slurm_city.slurm
+    city.pays = False
+    east = city.centre("east", timeout_seconds=3)
+    job = city.submit("sleep 1", "east")
+    city.until_state("running", job)
+    slurm.end("slurmdbd")
+    try:
+        city.until_state("succeeded", job)  # the controller tells the end, and how long it took
+        city.until(lambda: UsageRecord.objects.count() == 2)
+    finally:
+        slurm.start_accounting()
+        wait_until(lambda: "queue size: 0" in slurm.run("sdiag"), "accounting was told all")
+    name = east.prefix + str(job.attempts.get().pk)
+    slurm.wait_for_accounting(name)
+    first = UsageRecord.objects.get(meter="core_seconds")
+    correct(slurm, name, 7)
+    city.until(lambda: UsageRecord.objects.filter(corrects__isnull=False).count() == 2)
+    corrected = UsageRecord.objects.get(meter="core_seconds", corrects=first)
+    assert (first.quantity, corrected.quantity) == (1, 7)
+    city.accounted_for_once("succeeded")
+    assert Settlement.objects.get(job=job).amount_fen == 7 * 10 + round(7 * 64 / 3600)
+
+    correct(slurm, name, 3)  # after the settlement: a person decides, nothing moves by itself
+    city.until(lambda: UsageRecord.objects.count() == 6)
+    metering.rate_pending(at=clock.now())
+    problems = RatingProblem.objects.filter(code="usage_corrected_late")
+    assert [(one.facts["was"], one.facts["now"]) for one in problems] == [(7, 3)]
+    assert Settlement.objects.get(job=job).amount_fen == 70
+    assert [finding for finding in audit.run() if not finding.kept] == []

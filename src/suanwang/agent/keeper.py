@@ -40,6 +40,9 @@ CANCEL_GRACE_SECONDS = 5
 _SUBMITTED_AT_ONCE = 64
 _ASKED_FOR = {"late": timedelta(days=7), "final": timedelta(hours=1)}
 """How long after its end accounting is asked what a job used, or whether that still holds."""
+_ASKED_AFTER = {"late": timedelta(minutes=5), "final": timedelta(minutes=20)}
+"""The longest pause between two such questions; they begin with the shortest and grow."""
+_ASKED_FIRST_AFTER = timedelta(seconds=15)
 _LIVE_PHASES = ("leased", "submitted")
 
 
@@ -259,7 +262,7 @@ class Keeper:
             due = ""
             if usage is not None and word != "lost":
                 self._meter(row, usage)
-                due = "final" if one.source == "accounting" else ""
+                due = "" if usage.settled else "final"
             elif word != "lost" and (one.started_at is not None or row.state == "running"):
                 due = "late"
             self._spool.say(
@@ -288,18 +291,24 @@ class Keeper:
         """Ask accounting again about what has ended: what was not there yet is metered now, what
         came to another figure since is corrected. Raises ``EngineUnavailable``.
         """
-        rows = self._spool.usage_due()
+        rows = self._spool.usage_due(self._now())
         found = self._engine.usage([row.ref for row in rows]) if rows else {}
         for row in rows:
             usage = found.get(row.ref)
             with self._spool.transaction():
+                due = row.usage_due
                 if usage is not None and max(usage.elapsed_seconds, 1) != row.metered_seconds:
                     self._meter(row, usage)
-                    self._spool.change(row.attempt_id, usage_due="final")
-                elif self._now() >= (row.ended_at or self._now()) + _ASKED_FOR[row.usage_due]:
-                    if row.usage_due == "late":
-                        self._spool.refused(self._now(), "usage_never_came", row.attempt_id)
-                    self._spool.change(row.attempt_id, usage_due="")
+                    due = "final"
+                age = self._now() - (row.ended_at or self._now())
+                if age < _ASKED_FOR[due]:
+                    pause = max(min(age, _ASKED_AFTER[due]), _ASKED_FIRST_AFTER)
+                    ask_at = (self._now() + pause).isoformat()
+                    self._spool.change(row.attempt_id, usage_due=due, usage_ask_at=ask_at)
+                    continue
+                if due == "late":
+                    self._spool.refused(self._now(), "usage_never_came", row.attempt_id)
+                self._spool.change(row.attempt_id, usage_due="")
 
     # -- small things ---------------------------------------------------------------
 
