@@ -18,6 +18,13 @@ from .platform_double import TOKEN
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
+SMALL_DISK = """
+    mkdir "$0.kept" && cp -a "$0"/. "$0.kept" && mount -t tmpfs -o size=3m,mode=711 tmpfs "$0" &&
+    cp -a "$0.kept"/. "$0" && exec "$@"
+"""
+"""To be started with: the home that follows on three MiB of its own, then the rest."""
+
+
 class Platform(Protocol):
     """Whoever answers there, the double or the real one."""
 

@@ -75,11 +75,18 @@ class Centre(AgentProcess):
         )
         _, token = registry.create_enrolment(self.cluster, actor=provider, at=at)
         self.enrol("--engine", "slurm", token=token)
-        self.configure(**options)
-
-    def configure(self, **options: Any) -> None:
         self.options |= options
         (self.home / "engine.yaml").write_text(yaml.safe_dump(self.options))
+        self.small_disk = False
+
+    def have_disk(self, **options: str) -> None:
+        """Put the jobs' folders on a file system of their own, of a size; or change that size."""
+        how = ",".join(f"{name}={value}" for name, value in options.items())
+        self.jobs.mkdir(parents=True, exist_ok=True)
+        again = ("remount,",) if self.small_disk else ("mode=0711,",)
+        words = ["mount", "-t", "tmpfs", "-o", f"{again[0]}{how}", "tmpfs", str(self.jobs)]
+        subprocess.run(words, check=True)
+        self.small_disk = True
 
     def start(self, *options: str) -> None:
         super().start("--wait-seconds", "1", *options)
@@ -112,6 +119,8 @@ class Centre(AgentProcess):
                 self.end(signal.SIGTERM)
         with suppress(subprocess.CalledProcessError):
             self.slurm.run("scancel", "--quiet", f"--user={JOB_USER}")
+        if self.small_disk:
+            subprocess.run(["umount", "--lazy", str(self.jobs)], check=True)
         shutil.rmtree(self.jobs, ignore_errors=True)
 
 

@@ -23,7 +23,7 @@ from suanwang.agent.gate import Gate
 from suanwang.agent.keeper import Keeper
 from suanwang.agent.signing import AgentKey
 from suanwang.agent.spool import Spool
-from suanwang.core.clock import SimulatedClock
+from suanwang.core.clock import Clock, SimulatedClock
 from suanwang.engines.memory import InMemoryEngine, Outcome
 from suanwang.engines.port import Accepted, NodeFacts, Rejected, Submission
 
@@ -73,8 +73,9 @@ class Stepping:
 class Counting(InMemoryEngine):
     """Remembers how often it really started something."""
 
-    def __init__(self, clock: SimulatedClock) -> None:
-        super().__init__(clock, [NodeFacts("n1", 8, 8192)], lambda *_: Outcome(5, stdout=b"out\n"))
+    def __init__(self, clock: Clock, seconds: int = 5) -> None:
+        plan = Outcome(seconds, stdout=b"out\n")
+        super().__init__(clock, [NodeFacts("n1", 8, 8192)], lambda *_: plan)
         self.starts: list[str] = []
 
     def submit(self, submissions: Any) -> list[Accepted | Rejected]:
@@ -86,13 +87,15 @@ class Counting(InMemoryEngine):
 class Machine:
     """What outlives an agent: the engine and the disk. Agents come and go on it."""
 
-    def __init__(self, home: Path, platform: PlatformDouble, url: str = "") -> None:
-        self.home, self.platform, self.url = home, platform, url or platform.url
+    def __init__(
+        self, home: Path, url: str, token: str = TOKEN, *, engine: Counting | None = None
+    ) -> None:
+        self.home, self.url = home, url
         self.clock = SimulatedClock(datetime.now(UTC) - timedelta(hours=1))
-        self.engine = Counting(self.clock)
+        self.engine = engine or Counting(self.clock)
         self.key = AgentKey.generate()
-        client = PlatformClient(platform.url, self.key)
-        self.agent_id = str(client.enrol(TOKEN).agent_id)
+        client = PlatformClient(url, self.key)
+        self.enrolled = client.enrol(token)
         client.close()
 
     def live(self, steps: Steps, until: Callable[[], bool], rounds: int = 40) -> None:
@@ -101,7 +104,10 @@ class Machine:
         database = spool._db
         spool._db = Stepping(database, steps)  # type: ignore[assignment]
         client: Any = Stepping(
-            PlatformClient(self.url, self.key, self.agent_id, self.platform.key.public), steps
+            PlatformClient(
+                self.url, self.key, str(self.enrolled.agent_id), self.enrolled.platform_key
+            ),
+            steps,
         )
         engine: Any = Stepping(self.engine, steps)
 
@@ -152,7 +158,7 @@ def test_killed_before_or_after_any_step_it_loses_and_repeats_nothing(tmp_path: 
         platform = PlatformDouble()
         try:
             home = tmp_path / str(crash_at)
-            machine = Machine(home, platform)
+            machine = Machine(home, platform.url)
             attempts = [platform.lease(job("true")) for _ in range(2)]
             done = ended(platform, attempts)
             steps = Steps(crash_at)
@@ -194,7 +200,7 @@ def test_a_cut_in_either_direction_or_a_half_open_connection_loses_and_repeats_n
     after: int,
 ) -> None:
     monkeypatch.setattr(client_module, "READ_SECONDS", 0.3)
-    machine = Machine(tmp_path / "home", platform, wire.url)
+    machine = Machine(tmp_path / "home", wire.url)
     attempts = [platform.lease(job("true")) for _ in range(2)]
     done = ended(platform, attempts)
     machine.live(Steps(None), done, rounds=after)

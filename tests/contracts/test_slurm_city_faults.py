@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +20,8 @@ from suanwang.metering.models import Charge, RatingProblem, Settlement, UsageRec
 from suanwang.registry.models import SiteAgent
 from suanwang.site import audit, clock
 
-from .slurm_city import SlurmCity
+from .agent_process import SMALL_DISK
+from .slurm_city import Centre, SlurmCity
 from .slurm_cluster import JOB_USER, SlurmCluster, wait_until
 from .wire import Wire
 
@@ -204,3 +209,69 @@ def test_accounting_that_is_down_late_and_corrected_bills_every_second_once(
     assert [(one.facts["was"], one.facts["now"]) for one in problems] == [(7, 3)]
     assert Settlement.objects.get(job=job).amount_fen == 70
     assert [finding for finding in audit.run() if not finding.kept] == []
+
+
+# -- full disks ------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_of_the_jobs_ends_what_fills_it_and_lets_the_next_wait(
+    slurm_city: SlurmCity,
+) -> None:
+    city = slurm_city
+    east = city.centre("east")
+    east.have_disk(size="256k")
+    fills = city.submit("head -c 1M /dev/zero || { sleep 3; exit 9; }", "east")
+    city.until_state("running", fills)
+    wait_until(lambda: _full(east), "the disk is full")
+    waits = city.submit("echo later", "east")
+    city.until(lambda: "cannot be started yet" in east.log)
+    city.until_state("succeeded", waits)
+    fills.refresh_from_db()
+    assert (fills.state, fills.exit_code) == ("failed", 9)
+    assert 0 < len(city.output(fills)) < 256 << 10
+    assert city.output(waits) == b"later\n"
+    assert Attempt.objects.count() == 2
+    city.accounted_for_once("failed", "succeeded")
+
+
+def _full(centre: Centre) -> bool:
+    return os.statvfs(centre.jobs).f_bfree == 0
+
+
+def test_a_job_that_cannot_even_begin_for_want_of_disk_is_lost_there_and_runs_again(
+    slurm_city: SlurmCity,
+) -> None:
+    city = slurm_city
+    east = city.centre("east")
+    east.have_disk(size="4m", nr_inodes="6")
+    job = city.submit("echo ran", "east")
+    city.until(lambda: job.attempts.filter(state=Attempt.State.ABANDONED).exists())
+    east.have_disk(size="4m", nr_inodes="1000")
+    city.until_state("succeeded", job)
+    assert city.output(job) == b"ran\n"
+    told = job.events.filter(facts__code="job_requeued").values_list("facts__facts__detail")
+    assert all("never_began" in detail for (detail,) in told)
+    city.accounted_for_once("succeeded")
+
+
+def test_a_full_disk_of_the_agent_is_waited_out(slurm_city: SlurmCity) -> None:
+    city = slurm_city
+    east = city.centre("east")
+    east.end(signal.SIGTERM)
+    east.before = ("unshare", "--mount", "sh", "-c", SMALL_DISK, str(east.home))
+    east.start()
+    assert east.process is not None
+    runs = city.submit("sleep 2; echo said", "east")
+    city.until_state("running", runs)
+    filler = Path(f"/proc/{east.process.pid}/root{east.home}/filler")
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    waits = city.submit("echo later", "east")
+    city.until(lambda: "disk is full" in east.log or "No space left" in east.log)
+    city.slurm.wait_for_accounting(east.prefix + str(runs.attempts.get().pk))
+    filler.unlink()
+    city.until_state("succeeded", runs, waits)
+    assert [city.output(job) for job in (runs, waits)] == [b"said\n", b"later\n"]
+    assert Attempt.objects.count() == 2
+    city.accounted_for_once("succeeded")

@@ -78,6 +78,8 @@ class Keeper:
         self._inbound = inbound
         self._fetch = fetch
         self._now = now
+        self._waits: dict[str, str] = {}
+        """By attempt, the code of why it could not be started yet."""
 
     # -- orders -------------------------------------------------------------------
 
@@ -172,8 +174,11 @@ class Keeper:
                     self._spool.change(answer.key, phase="submitted", ref=answer.ref)
                 elif answer.permanent:
                     self._rejected(answer)
+                else:
+                    self._put_off(answer)
         for answer in answers:
             if isinstance(answer, Accepted):
+                self._waits.pop(answer.key, None)
                 shutil.rmtree(self._inbound / answer.key, ignore_errors=True)
 
     def _ready(self, row: AttemptRow) -> Submission | None:
@@ -213,6 +218,13 @@ class Keeper:
         with self._spool.transaction():
             self._spool.refused(self._now(), barred.code, attempt)
             self._end_unstarted(attempt, "refused", barred.code, refusal=json.dumps(told))
+
+    def _put_off(self, answer: Rejected) -> None:
+        """It is submitted again in every round; why it waits is told once."""
+        if self._waits.get(answer.key) != answer.code:
+            self._waits[answer.key] = answer.code
+            self._spool.refused(self._now(), answer.code, f"{answer.key}: {answer.native}")
+            log.warning("%s cannot be started yet: %s", answer.key, answer.native)
 
     def _rejected(self, answer: Rejected) -> None:
         self._spool.refused(self._now(), answer.code, f"{answer.key}: {answer.native}")
@@ -349,6 +361,7 @@ class Keeper:
             self._end_unstarted(attempt, state, reason)
 
     def _end_unstarted(self, attempt: str, state: str, reason: str, *, refusal: str = "") -> None:
+        self._waits.pop(attempt, None)
         self._spool.say(attempt, state, self._now(), reason=reason, refusal=refusal, final=True)
         self._spool.change(attempt, phase="ended", output_done=1)
 
