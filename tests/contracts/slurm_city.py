@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -186,6 +187,11 @@ class SlurmCity:
         attempt = job.attempts.get(state=Attempt.State.ENDED)
         pieces = JobLog.objects.filter(attempt=attempt, stream="stdout").order_by("offset")
         return b"".join(bytes(piece.content) for piece in pieces)
+
+    def run_again(self) -> dict[str, int]:
+        """Why attempts were given up and their jobs run again, and how many by each reason."""
+        events = JobEvent.objects.filter(state="queued", facts__code="job_requeued")
+        return Counter(events.values_list("facts__facts__detail", flat=True))
 
     # -- what must hold in the end ---------------------------------------------------------------
 

@@ -82,6 +82,7 @@ def test_on_a_real_slurm_with_agents_killed_every_job_is_accounted_for_once(
 
     city.accounted_for_once("succeeded", seconds=300)
     assert killer.kills >= 3 and killer.restarts == 1
+    assert city.run_again() == {}
     states = Attempt.objects.values_list("state").annotate(Count("pk")).order_by()
     assert dict(states) == {"ended": JOBS}
     began_by_slurm = [name for one in city.centres for name in one.began()]
