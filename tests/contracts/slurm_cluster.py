@@ -52,6 +52,7 @@ class SlurmCluster:
         self.conf = self.folder / "etc" / "slurm.conf"
         self.token_file = self.folder / "etc" / "token"
         self.url = f"http://127.0.0.1:{self.ports['rest']}"
+        self.rest_socket = self.folder / "rest" / "sock"
         self.groups = (_GROUPS / "memory").is_dir() and os.access(_GROUPS / "memory", os.W_OK)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._first_job_id = 1
@@ -161,9 +162,13 @@ class SlurmCluster:
         self._spawn("slurmd", "-D", "-N", node, name=node)
 
     def start_rest(self) -> None:
+        place = self.rest_socket.parent
+        place.mkdir(exist_ok=True)
+        shutil.chown(place, REST_USER)
         self._spawn(
             "slurmrestd", "-f", str(self.conf), "-a", "rest_auth/jwt", "-t", "4",
-            f"127.0.0.1:{self.ports['rest']}", user=REST_USER, environment={"SLURM_JWT": "daemon"},
+            f"127.0.0.1:{self.ports['rest']}", f"unix:{self.rest_socket}",
+            user=REST_USER, environment={"SLURM_JWT": "daemon"},
         )  # fmt: skip
         wait_until(lambda: _answers(self.ports["rest"]), "slurmrestd answers")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from contextlib import suppress
 
@@ -10,11 +11,12 @@ from contextlib import suppress
 class Wire:
     """A connection to the platform that can be cut in either direction, or left half-open."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._port, self._tls = port, tls
         self.drop_requests = self.drop_answers = self.silent = False
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -24,7 +26,16 @@ class Wire:
         with suppress(OSError):
             while True:
                 near, _ = self._server.accept()
-                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+                threading.Thread(target=self._let_in, args=(near,), daemon=True).start()
+
+    def _let_in(self, near: socket.socket) -> None:
+        if self._tls is not None:
+            try:
+                near = self._tls.wrap_socket(near, server_side=True)
+            except OSError:  # whoever it is does not trust us
+                near.close()
+                return
+        self._carry(near)
 
     def _carry(self, near: socket.socket) -> None:
         with near, socket.create_connection(("127.0.0.1", self._port)) as far:
