@@ -9,19 +9,35 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from suanwang.core.jobspec import JobSpec
 
-from .platform_double import TOKEN, PlatformDouble
+from .platform_double import TOKEN
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+SMALL_DISK = """
+    mkdir "$0.kept" && cp -a "$0"/. "$0.kept" && mount -t tmpfs -o size=3m,mode=711 tmpfs "$0" &&
+    cp -a "$0.kept"/. "$0" && exec "$@"
+"""
+"""To be started with: the home that follows on three MiB of its own, then the rest."""
+
+
+class Platform(Protocol):
+    """Whoever answers there, the double or the real one."""
+
+    @property
+    def url(self) -> str: ...
 
 
 class AgentProcess:
     """``suanwang agent`` in a home of its own; starts and stops as an operator would."""
 
-    def __init__(self, home: Path, platform: PlatformDouble) -> None:
+    program: tuple[str, ...] = ("-m", "suanwang.cli")
+
+    def __init__(self, home: Path, platform: Platform) -> None:
         self.home = home
         self.platform = platform
         self.process: subprocess.Popen[bytes] | None = None
@@ -45,15 +61,15 @@ class AgentProcess:
             check=False,
         )
 
-    def enrol(self) -> None:
-        done = self.command("enrol", "--url", self.platform.url, "--token", TOKEN)
+    def enrol(self, *words: str, token: str = TOKEN) -> None:
+        done = self.command("enrol", "--url", self.platform.url, "--token", token, *words)
         assert done.returncode == 0, done.stderr
 
     def start(self, *options: str) -> None:
-        log = (self.home.parent / "agent.log").open("ab")
+        log = self.log_file.open("ab")
         words = ["agent", "run", "--home", str(self.home), *options]
         self.process = subprocess.Popen(
-            [*self.before, sys.executable, "-m", "suanwang.cli", *words],
+            [*self.before, sys.executable, *self.program, *words],
             env=self.environment,
             stdout=log,
             stderr=log,
@@ -68,8 +84,12 @@ class AgentProcess:
         return code
 
     @property
+    def log_file(self) -> Path:
+        return self.home.with_name(f"{self.home.name}.log")
+
+    @property
     def log(self) -> str:
-        return (self.home.parent / "agent.log").read_text()
+        return self.log_file.read_text()
 
 
 def processes_of(attempt: str) -> list[int]:

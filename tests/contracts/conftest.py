@@ -6,20 +6,27 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ..services.pool.conftest import City, bare, open_city
 from .agent_process import AgentProcess, processes_of
 from .engine_benches import no_skip_in_ci
 from .kubernetes_cluster import kubernetes_cluster
 from .platform_double import PlatformDouble
 from .ray_bench import ray_cluster
+from .slurm_city import SlurmCity
 from .slurm_cluster import SlurmCluster, why_no_slurm
 
-__all__ = ["agent", "kubernetes_cluster", "platform", "ray_cluster", "slurm"]
+__all__ = [
+    "agent", "bare", "kubernetes_cluster", "open_city", "platform", "ray_cluster", "slurm",
+    "slurm_city",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -57,3 +64,15 @@ def slurm() -> Iterator[SlurmCluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def slurm_city(slurm: SlurmCluster, open_city: City, live_server: Any) -> Iterator[SlurmCity]:
+    """The real platform, empty, beside the one real Slurm of the session."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-city-"))
+    city = SlurmCity(open_city, live_server.url, slurm, folder)
+    try:
+        yield city
+    finally:
+        city.close()
+        shutil.rmtree(city.folder, ignore_errors=True)

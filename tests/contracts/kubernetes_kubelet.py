@@ -27,6 +27,8 @@ import httpx
 from .kubernetes_logs import log_server
 
 STRATEGIC = "application/strategic-merge-patch+json"
+ROTATED_BYTES = 10 << 20
+"""A log's file is no longer than this, and of the files only the newest is told from, as usual."""
 
 
 def now_text(seconds: float | None = None) -> str:
@@ -373,8 +375,12 @@ def _waiting(reason: str, message: str) -> dict[str, Any]:
 def _read(container: Container) -> None:
     assert container.process is not None
     assert container.process.stdout is not None
+    size = 0
     for line in container.process.stdout:
         whole = line if line.endswith(b"\n") else line + b"\n"
+        size += len(whole)
+        if size > ROTATED_BYTES:
+            container.lines, size = [], len(whole)
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
         container.lines.append((stamp, whole))
     container.process.stdout.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -41,16 +42,18 @@ def log_server(kubelet: Kubelet) -> ThreadingHTTPServer:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     file = kubelet.folder / "kubelet.pem"
     file.touch(mode=0o600)
-    file.write_bytes(_certificate(kubelet.name))
+    file.write_bytes(certificate(kubelet.name))
     tls.load_cert_chain(file)
     server.socket = tls.wrap_socket(server.socket, server_side=True)
     return server
 
 
-def _certificate(name: str) -> bytes:
+def certificate(name: str) -> bytes:
+    """One for 127.0.0.1 that signed itself, with its key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -59,6 +62,7 @@ def _certificate(name: str) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(here, critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

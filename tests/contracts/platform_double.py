@@ -74,6 +74,7 @@ class PlatformDouble:
         """What it signs its answers with."""
         self.nodes: dict[str, dict[str, Any]] = {}
         self.revision = ""
+        self.unknown_models: list[str] = []
         self.signs = True
         self.leases_at_once = 250
         self.full_wanted = 0
@@ -175,7 +176,8 @@ class PlatformDouble:
                 del self.nodes[name]
             self.revision = body["revision"]
         now = self.now().isoformat()
-        return 200, {"server_time": now, "revision": self.revision, "full_wanted": full_wanted}
+        answer = {"server_time": now, "revision": self.revision, "full_wanted": full_wanted}
+        return 200, answer | {"unknown_models": self.unknown_models}
 
     def take_energy(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         for reading in body["readings"]:

@@ -52,6 +52,7 @@ class SlurmCluster:
         self.conf = self.folder / "etc" / "slurm.conf"
         self.token_file = self.folder / "etc" / "token"
         self.url = f"http://127.0.0.1:{self.ports['rest']}"
+        self.rest_socket = self.folder / "rest" / "sock"
         self.groups = (_GROUPS / "memory").is_dir() and os.access(_GROUPS / "memory", os.W_OK)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._first_job_id = 1
@@ -133,9 +134,14 @@ class SlurmCluster:
             "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=2", user="mysql",
         )  # fmt: skip
         wait_until(lambda: _answers(self.ports["sql"]), "the database answers")
-        rights = "CREATE USER IF NOT EXISTS 'slurm'@'localhost' IDENTIFIED BY 'slurm'; "
-        rights += "GRANT ALL ON slurm.* TO 'slurm'@'localhost'; "
-        self.run("mariadb", "--no-defaults", "-S", str(sock), "-e", rights)
+        self.sql(
+            "CREATE USER IF NOT EXISTS 'slurm'@'localhost' IDENTIFIED BY 'slurm'; "
+            "GRANT ALL ON slurm.* TO 'slurm'@'localhost'; "
+        )
+
+    def sql(self, statements: str) -> None:
+        """Change the accounting behind Slurm's back."""
+        self.run("mariadb", "--no-defaults", "-S", f"{self.folder}/sql/sock", "-e", statements)
 
     def start_accounting(self) -> None:
         self._spawn("slurmdbd", "-D", user="slurm")
@@ -156,9 +162,13 @@ class SlurmCluster:
         self._spawn("slurmd", "-D", "-N", node, name=node)
 
     def start_rest(self) -> None:
+        place = self.rest_socket.parent
+        place.mkdir(exist_ok=True)
+        shutil.chown(place, REST_USER)
         self._spawn(
             "slurmrestd", "-f", str(self.conf), "-a", "rest_auth/jwt", "-t", "4",
-            f"127.0.0.1:{self.ports['rest']}", user=REST_USER, environment={"SLURM_JWT": "daemon"},
+            f"127.0.0.1:{self.ports['rest']}", f"unix:{self.rest_socket}",
+            user=REST_USER, environment={"SLURM_JWT": "daemon"},
         )  # fmt: skip
         wait_until(lambda: _answers(self.ports["rest"]), "slurmrestd answers")
 
@@ -285,6 +295,10 @@ StorageLoc=slurm
             f"CPUs=8 RealMemory=16000 {cards[node]} State=UNKNOWN"
             for node in self.nodes
         )
+        alone = "\n".join(
+            f"PartitionName=p{number} Nodes={node} MaxTime=1-0 DefaultTime=10 State=UP"
+            for number, node in enumerate(self.nodes)
+        )
         return f"""
 ClusterName=city
 FirstJobId={self._first_job_id}
@@ -323,6 +337,7 @@ AccountingStorageTRES=gres/gpu,gres/gpu:a100,gres/gpu:h20
 {nodes}
 PartitionName=main Nodes={",".join(self.nodes)} Default=YES MaxTime=1-0 DefaultTime=10 State=UP
 PartitionName=urgent Nodes={",".join(self.nodes)} PriorityTier=10 PreemptMode=OFF State=UP
+{alone}
 """
 
 

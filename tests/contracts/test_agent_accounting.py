@@ -18,7 +18,7 @@ from suanwang.agent.spool import Spool
 from suanwang.core.clock import SimulatedClock
 from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
 from suanwang.engines.memory import InMemoryEngine, Outcome
-from suanwang.engines.port import NodeFacts, Observation, Usage
+from suanwang.engines.port import NodeFacts, Usage
 
 from .agent_process import job
 
@@ -29,15 +29,14 @@ class Accounting(InMemoryEngine):
     seconds: int | None = None
     """What it says every job took; None: it has not said yet."""
 
-    def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
-        found = super().observe(refs)
-        return {ref: replace(one, source="accounting") for ref, one in found.items()}
-
     def usage(self, refs: Sequence[str]) -> dict[str, Usage]:
         if self.seconds is None:
             return {}
         seconds = self.seconds
-        return {ref: replace(u, elapsed_seconds=seconds) for ref, u in super().usage(refs).items()}
+        return {
+            ref: replace(one, elapsed_seconds=seconds, settled=False)
+            for ref, one in super().usage(refs).items()
+        }
 
 
 class Desk:
@@ -84,6 +83,11 @@ class Desk:
             previous = record["hash"]
         return records
 
+    def reconcile(self, **after: float) -> None:
+        """Some time passes, and accounting is asked again if it is due."""
+        self.now += timedelta(**after)
+        self.keeper.reconcile()
+
     def deliver(self) -> None:
         with self.spool.transaction():
             self.spool.events_settled(self.spool.owed_events())
@@ -105,15 +109,15 @@ def test_usage_that_is_late_is_waited_for_and_the_job_is_not_forgotten(desk: Des
     assert [event["state"] for event in desk.spool.owed_events()][-1] == "succeeded"
     assert desk.chain() == []
     desk.deliver()
-    desk.keeper.reconcile()
+    desk.reconcile()
     assert desk.spool.settled() == []
 
     desk.engine.seconds = 20
-    desk.keeper.reconcile()
+    desk.reconcile(seconds=15)
     assert [(one["meter"], one["quantity"]) for one in desk.chain()] == [
         ("core_seconds", 20), ("memory_mib_seconds", 20 * 256),
     ]  # fmt: skip
-    desk.keeper.reconcile()
+    desk.reconcile(minutes=1)
     assert len(desk.chain()) == 2
     assert {one["attempt_id"] for one in desk.chain()} == {attempt}
 
@@ -121,11 +125,9 @@ def test_usage_that_is_late_is_waited_for_and_the_job_is_not_forgotten(desk: Des
 def test_usage_that_never_comes_is_given_up_by_name_after_a_week(desk: Desk) -> None:
     attempt = desk.end_a_job()
     desk.deliver()
-    desk.now += timedelta(days=6)
-    desk.keeper.reconcile()
+    desk.reconcile(days=6)
     assert desk.spool.settled() == []
-    desk.now += timedelta(days=2)
-    desk.keeper.reconcile()
+    desk.reconcile(days=2)
     assert [row.attempt_id for row in desk.spool.settled()] == [attempt]
     assert desk.spool.summary()["refusals"][0]["code"] == "usage_never_came"
 
@@ -140,7 +142,7 @@ def test_a_corrected_figure_makes_records_that_point_at_the_ones_they_replace(de
     for seconds in (23, 19):
         before = {one["meter"]: one["record_id"] for one in desk.chain()}
         desk.engine.seconds = seconds
-        desk.keeper.reconcile()
+        desk.reconcile(minutes=5)
         newest = desk.chain()[-2:]
         assert {one["meter"]: one["corrects"] for one in newest} == before
         assert newest[0]["quantity"] == seconds
@@ -149,8 +151,25 @@ def test_a_corrected_figure_makes_records_that_point_at_the_ones_they_replace(de
         forged = desk.chain()[-1] | {"corrects": first[0]["record_id"]}
         assert forged["hash"] == record_hash(str(forged["previous_hash"]), forged)
 
-    desk.now += timedelta(hours=2)
-    desk.keeper.reconcile()
+    desk.reconcile(hours=2)
     desk.engine.seconds = 40
-    desk.keeper.reconcile()
+    desk.reconcile(hours=1)
     assert len(desk.chain()) == 6  # an hour after its end the figure stands
+
+
+def test_a_job_that_is_over_and_forgotten_is_corrected_all_the_same(desk: Desk) -> None:
+    desk.engine.seconds = 20
+    attempt = desk.end_a_job()
+    desk.deliver()
+    assert [row.attempt_id for row in desk.spool.settled()] == [attempt]
+    desk.spool.change(attempt, phase="closed")
+    assert desk.spool.open_ids() == []
+    desk.engine.seconds = 21
+    desk.reconcile(minutes=1)
+    assert {one["attempt_id"] for one in desk.spool.owed_usage()} == {attempt}
+    asked = 0
+    while desk.now < datetime.now(UTC) + timedelta(hours=2):
+        desk.now += timedelta(seconds=15)
+        asked += bool(desk.spool.usage_due(desk.now))
+        desk.reconcile()
+    assert 5 <= asked <= 12  # at growing intervals, and in the end no more

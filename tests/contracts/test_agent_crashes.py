@@ -8,8 +8,6 @@ told once. ``SUANWANG_CRASH_POINTS=1000`` tries every one of them.
 from __future__ import annotations
 
 import os
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -25,12 +23,13 @@ from suanwang.agent.gate import Gate
 from suanwang.agent.keeper import Keeper
 from suanwang.agent.signing import AgentKey
 from suanwang.agent.spool import Spool
-from suanwang.core.clock import SimulatedClock
+from suanwang.core.clock import Clock, SimulatedClock
 from suanwang.engines.memory import InMemoryEngine, Outcome
 from suanwang.engines.port import Accepted, NodeFacts, Rejected, Submission
 
 from .agent_process import job
 from .platform_double import TOKEN, PlatformDouble
+from .wire import Wire
 
 CRASH_POINTS = int(os.environ.get("SUANWANG_CRASH_POINTS", "24"))
 
@@ -74,8 +73,9 @@ class Stepping:
 class Counting(InMemoryEngine):
     """Remembers how often it really started something."""
 
-    def __init__(self, clock: SimulatedClock) -> None:
-        super().__init__(clock, [NodeFacts("n1", 8, 8192)], lambda *_: Outcome(5, stdout=b"out\n"))
+    def __init__(self, clock: Clock, seconds: int = 5) -> None:
+        plan = Outcome(seconds, stdout=b"out\n")
+        super().__init__(clock, [NodeFacts("n1", 8, 8192)], lambda *_: plan)
         self.starts: list[str] = []
 
     def submit(self, submissions: Any) -> list[Accepted | Rejected]:
@@ -87,13 +87,15 @@ class Counting(InMemoryEngine):
 class Machine:
     """What outlives an agent: the engine and the disk. Agents come and go on it."""
 
-    def __init__(self, home: Path, platform: PlatformDouble, url: str = "") -> None:
-        self.home, self.platform, self.url = home, platform, url or platform.url
+    def __init__(
+        self, home: Path, url: str, token: str = TOKEN, *, engine: Counting | None = None
+    ) -> None:
+        self.home, self.url = home, url
         self.clock = SimulatedClock(datetime.now(UTC) - timedelta(hours=1))
-        self.engine = Counting(self.clock)
+        self.engine = engine or Counting(self.clock)
         self.key = AgentKey.generate()
-        client = PlatformClient(platform.url, self.key)
-        self.agent_id = str(client.enrol(TOKEN).agent_id)
+        client = PlatformClient(url, self.key)
+        self.enrolled = client.enrol(token)
         client.close()
 
     def live(self, steps: Steps, until: Callable[[], bool], rounds: int = 40) -> None:
@@ -102,7 +104,10 @@ class Machine:
         database = spool._db
         spool._db = Stepping(database, steps)  # type: ignore[assignment]
         client: Any = Stepping(
-            PlatformClient(self.url, self.key, self.agent_id, self.platform.key.public), steps
+            PlatformClient(
+                self.url, self.key, str(self.enrolled.agent_id), self.enrolled.platform_key
+            ),
+            steps,
         )
         engine: Any = Stepping(self.engine, steps)
 
@@ -153,7 +158,7 @@ def test_killed_before_or_after_any_step_it_loses_and_repeats_nothing(tmp_path: 
         platform = PlatformDouble()
         try:
             home = tmp_path / str(crash_at)
-            machine = Machine(home, platform)
+            machine = Machine(home, platform.url)
             attempts = [platform.lease(job("true")) for _ in range(2)]
             done = ended(platform, attempts)
             steps = Steps(crash_at)
@@ -177,50 +182,6 @@ def test_killed_before_or_after_any_step_it_loses_and_repeats_nothing(tmp_path: 
         scenario(crash_at)
 
 
-class Wire:
-    """A connection to the platform that can be cut in either direction, or left half-open."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.drop_requests = self.drop_answers = self.silent = False
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._server.accept()
-                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
-
-    def _carry(self, near: socket.socket) -> None:
-        with near, socket.create_connection(("127.0.0.1", self._port)) as far:
-            back = threading.Thread(target=self._answers, args=(far, near), daemon=True)
-            back.start()
-            with suppress(OSError):
-                while data := near.recv(65536):
-                    if self.silent:
-                        continue  # half-open: it is taken, and nothing ever comes
-                    if self.drop_requests:
-                        break
-                    far.sendall(data)
-            with suppress(OSError):
-                far.shutdown(socket.SHUT_RDWR)
-            back.join(5)
-
-    def _answers(self, far: socket.socket, near: socket.socket) -> None:
-        with suppress(OSError):
-            while data := far.recv(65536):
-                if self.drop_answers:
-                    break  # what was asked was done there, and is not known here
-                near.sendall(data)
-        with suppress(OSError):
-            near.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture
 def wire(platform: PlatformDouble) -> Iterator[Wire]:
     wire = Wire(platform.port)
@@ -239,7 +200,7 @@ def test_a_cut_in_either_direction_or_a_half_open_connection_loses_and_repeats_n
     after: int,
 ) -> None:
     monkeypatch.setattr(client_module, "READ_SECONDS", 0.3)
-    machine = Machine(tmp_path / "home", platform, wire.url)
+    machine = Machine(tmp_path / "home", wire.url)
     attempts = [platform.lease(job("true")) for _ in range(2)]
     done = ended(platform, attempts)
     machine.live(Steps(None), done, rounds=after)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .agent_process import AgentProcess, job, processes_of, until
+from .agent_process import SMALL_DISK, AgentProcess, job, processes_of, until
 from .engine_benches import no_skip_in_ci
 from .platform_double import PlatformDouble
 
@@ -136,12 +136,6 @@ def test_a_wrong_clock_is_put_right_by_the_platforms(
     platform.until(lambda: len(platform.used(attempt)) == 2)
     for moment in (platform.usage[0]["ended_at"], platform.told[attempt].events[-1]["at"]):
         assert abs(datetime.fromisoformat(moment) - platform.now()) < timedelta(minutes=1)
-
-
-SMALL_DISK = """
-    mkdir "$0.kept" && cp -a "$0"/. "$0.kept" && mount -t tmpfs -o size=3m,mode=711 tmpfs "$0" &&
-    cp -a "$0.kept"/. "$0" && exec "$@"
-"""
 
 
 def test_a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost(

@@ -319,9 +319,14 @@ def test_check_finds_all_well_and_changes_nothing(
     assert {found[one]["level"] for one in ("folder", "engine", "network", "clock", "rights")} == {
         "good"
     }
+    platform.unknown_models = ["abacus-9"]
     agent.start()
     platform.until(lambda: bool(platform.nodes))
     until(lambda: "running agent" in checked(agent)[1]["engine"]["said"])
+    cards = checked(agent)[1]["cards"]
+    assert cards["level"] == "doubtful" and "abacus-9" in cards["said"]
+    assert "engine.yaml" in cards["fix"]
+    assert "abacus-9" in agent.command("status").stdout
 
 
 def test_check_says_what_to_fix(agent: AgentProcess, platform: PlatformDouble) -> None:

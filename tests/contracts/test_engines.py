@@ -201,6 +201,9 @@ def test_files_asked_for_are_there_after_the_end(bench: Bench) -> None:
     assert [file.name for file in bench.engine.outputs(ref)] == ["result.txt"]
     with bench.engine.open_output(ref, "result.txt") as file:
         assert file.read() == b""
+    for name in ("../result.txt", "d/../../result.txt", "/etc/hostname", "nothing.txt"):
+        with pytest.raises(OSError):
+            bench.engine.open_output(ref, name)
 
 
 def test_what_is_forgotten_is_gone_and_what_runs_is_not_forgotten(bench: Bench) -> None:

@@ -523,6 +523,18 @@ def test_output_is_bounded_and_says_so(make: Make) -> None:
     assert bench.engine.logs(ref, "stdout", 0).truncated
 
 
+def test_a_gigabyte_of_output_is_contained(make: Make) -> None:
+    """The node keeps ten MiB of it, as kubelets do; of these as much is asked for as is kept."""
+    bench = make(log_bytes_max=400_000)
+    script = "yes $(head -c 50000 /dev/zero | tr '\\0' x) | head -c 1G; echo end"
+    ref = submit(bench, "a1", script)
+    assert ended(bench, ref, 60).state is EngineState.SUCCEEDED
+    text = output(bench, ref)
+    assert 300_000 < len(text) <= 400_000
+    assert text.endswith("[suanwang] more than 400000 bytes; the rest was dropped\n")
+    assert bench.engine.logs(ref, "stdout", 0).truncated
+
+
 # -- credentials and settings ---------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,8 +33,10 @@ from suanwang.engines.slurm.spool import Spool
 from suanwang.engines.slurm.transport import Batch, NotTaken
 
 from .engine_benches import ended, look, output, submit, until
+from .kubernetes_logs import certificate
 from .slurm_bench import SlurmBench
 from .slurm_cluster import JOB_USER, SlurmCluster, wait_until
+from .wire import Wire
 
 Make = Callable[..., SlurmBench]
 RUNS = EngineState.RUNNING
@@ -595,6 +598,29 @@ def test_garbage_from_slurmrestd_changes_nothing(make: Make) -> None:
     assert look(bench, ref).state is RUNS
     assert answer(bench, "a2") == Accepted("a2", "a2")
     bench.engine.cancel([ref], 0)
+
+
+def test_slurmrestd_on_a_socket_and_behind_a_certificate(
+    slurm: SlurmCluster, make: Make, tmp_path: Path
+) -> None:
+    bench = make(url=f"unix://{slurm.rest_socket}")
+    assert ended(bench, submit(bench, "a1", "true")).state is EngineState.SUCCEEDED
+
+    pem = tmp_path / "pem"
+    pem.write_bytes(certificate("127.0.0.1"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pem)
+    wire = Wire(slurm.ports["rest"], tls)
+    try:
+        bench.with_settings(url=wire.url, ca_file=pem)
+        assert ended(bench, submit(bench, "a2", "true")).state is EngineState.SUCCEEDED
+        bench.with_settings(ca_file=None)
+        with pytest.raises(EngineUnavailable, match="certificate"):
+            bench.engine.inventory()
+        with pytest.raises(EngineUnavailable, match="ca_file"):
+            bench.with_settings(ca_file=tmp_path / "nothing")
+    finally:
+        wire.close()
 
 
 @pytest.mark.parametrize("version", SPOKEN)

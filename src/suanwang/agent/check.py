@@ -153,14 +153,23 @@ def _engine(home: Home, choice: EngineChoice) -> Iterator[Finding]:
 def _engine_seen(home: Home) -> Iterator[Finding]:
     spool = Spool(home.spool)
     wrong, at = spool.noted("engine_wrong"), spool.noted("engine_looked_at")
-    refused = spool.noted("report_refused")
+    refused, unknown = spool.noted("report_refused"), spool.noted("unknown_models")
     spool.close()
     if refused:
         yield Finding(
             "report", "wrong", (refused,) * 2,
+            ("the platform does not take what the engine says it has: correct it there",
+             "平台不接受引擎上报的资源：请在引擎一侧更正"),
+        )  # fmt: skip
+    if unknown:
+        yield Finding(
+            "cards", "doubtful",
+            (f"not offered, for the platform's catalogue does not have them: {unknown}",
+             f"平台目录中没有以下型号，这些卡不对外提供：{unknown}"),
             ("name each model of card in engine.yaml (accelerators) by its code in the platform's "
-             "catalogue",
-             "请在 engine.yaml 的 accelerators 中，用平台目录的编码写明每种加速卡"),
+             "catalogue, or ask the operator for a new entry",
+             "请在 engine.yaml 的 accelerators 中，用平台目录的编码写明每种加速卡，"
+             "或请运营方增补目录"),
         )  # fmt: skip
     if wrong:
         yield Finding("engine", "wrong", (wrong,) * 2, ("see that it runs", "确认引擎在运行"))

@@ -42,6 +42,9 @@ _SUBMITTED_AT_ONCE = 64
 _WATCHED_AT_ONCE = 1000
 _ASKED_FOR = {"late": timedelta(days=7), "final": timedelta(hours=1)}
 """How long after its end accounting is asked what a job used, or whether that still holds."""
+_ASKED_AFTER = {"late": timedelta(minutes=5), "final": timedelta(minutes=20)}
+"""The longest pause between two such questions; they begin with the shortest and grow."""
+_ASKED_FIRST_AFTER = timedelta(seconds=15)
 _LIVE_PHASES = ("leased", "submitted")
 
 
@@ -78,6 +81,8 @@ class Keeper:
         self._fetch = fetch
         self._now = now
         self._waits = Waits()
+        self._put_offs: dict[str, str] = {}
+        """By attempt, the code of why it could not be started yet."""
 
     # -- orders -------------------------------------------------------------------
 
@@ -178,8 +183,11 @@ class Keeper:
                     self._spool.change(answer.key, phase="submitted", ref=answer.ref)
                 elif answer.permanent:
                     self._rejected(answer)
+                else:
+                    self._put_off(answer)
         for answer in answers:
             if isinstance(answer, Accepted):
+                self._put_offs.pop(answer.key, None)
                 shutil.rmtree(self._inbound / answer.key, ignore_errors=True)
 
     def _ready(self, row: AttemptRow) -> Submission | None:
@@ -219,6 +227,13 @@ class Keeper:
         with self._spool.transaction():
             self._spool.refused(self._now(), barred.code, attempt)
             self._end_unstarted(attempt, "refused", barred.code, refusal=json.dumps(told))
+
+    def _put_off(self, answer: Rejected) -> None:
+        """It is submitted again in every round; why it waits is told once."""
+        if self._put_offs.get(answer.key) != answer.code:
+            self._put_offs[answer.key] = answer.code
+            self._spool.refused(self._now(), answer.code, f"{answer.key}: {answer.native}")
+            log.warning("%s cannot be started yet: %s", answer.key, answer.native)
 
     def _rejected(self, answer: Rejected) -> None:
         self._spool.refused(self._now(), answer.code, f"{answer.key}: {answer.native}")
@@ -272,7 +287,7 @@ class Keeper:
             due = ""
             if usage is not None and word != "lost":
                 self._meter(row, usage)
-                due = "final" if one.source == "accounting" else ""
+                due = "" if usage.settled else "final"
             elif word != "lost" and (one.started_at is not None or row.state == "running"):
                 due = "late"
             self._spool.say(
@@ -316,18 +331,24 @@ class Keeper:
         """Ask accounting again about what has ended: what was not there yet is metered now, what
         came to another figure since is corrected. Raises ``EngineUnavailable``.
         """
-        rows = self._spool.usage_due()
+        rows = self._spool.usage_due(self._now())
         found = self._engine.usage([row.ref for row in rows]) if rows else {}
         for row in rows:
             usage = found.get(row.ref)
             with self._spool.transaction():
+                due = row.usage_due
                 if usage is not None and max(usage.elapsed_seconds, 1) != row.metered_seconds:
                     self._meter(row, usage)
-                    self._spool.change(row.attempt_id, usage_due="final")
-                elif self._now() >= (row.ended_at or self._now()) + _ASKED_FOR[row.usage_due]:
-                    if row.usage_due == "late":
-                        self._spool.refused(self._now(), "usage_never_came", row.attempt_id)
-                    self._spool.change(row.attempt_id, usage_due="")
+                    due = "final"
+                age = self._now() - (row.ended_at or self._now())
+                if age < _ASKED_FOR[due]:
+                    pause = max(min(age, _ASKED_AFTER[due]), _ASKED_FIRST_AFTER)
+                    ask_at = (self._now() + pause).isoformat()
+                    self._spool.change(row.attempt_id, usage_due=due, usage_ask_at=ask_at)
+                    continue
+                if due == "late":
+                    self._spool.refused(self._now(), "usage_never_came", row.attempt_id)
+                self._spool.change(row.attempt_id, usage_due="")
 
     # -- small things ---------------------------------------------------------------
 
@@ -369,6 +390,7 @@ class Keeper:
             self._end_unstarted(attempt, state, reason)
 
     def _end_unstarted(self, attempt: str, state: str, reason: str, *, refusal: str = "") -> None:
+        self._put_offs.pop(attempt, None)
         self._spool.say(attempt, state, self._now(), reason=reason, refusal=refusal, final=True)
         self._spool.change(attempt, phase="ended", output_done=1)
 

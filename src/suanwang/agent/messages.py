@@ -39,6 +39,10 @@ class Reported(_Answer):
     server_time: AwareDatetime
     revision: Annotated[str, Field(max_length=64)] = ""
     full_wanted: bool = False
+    unknown_models: Annotated[list[str], Field(max_length=20_000)] | None = None
+    """Models of cards that are not offered, for the catalogue does not have them; None: as it was
+    said before.
+    """
 
 
 class Lease(_Answer):

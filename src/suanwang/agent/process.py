@@ -242,8 +242,16 @@ class Agent:
             report, answer.revision, full_wanted=answer.full_wanted
         )
         self._report_at = _soon(_REPORT_SECONDS) if settled else 0.0
+        if answer.unknown_models is not None:
+            self._note_unknown(answer.unknown_models)
         self._spool.note("isolation", report["isolation"])
         self._spool.note("last_report", self._now().isoformat())
+
+    def _note_unknown(self, models: Sequence[str]) -> None:
+        told = ", ".join(models)[:300]
+        if told and told != self._spool.noted("unknown_models"):
+            log.warning("cards the platform's catalogue does not have are not offered: %s", told)
+        self._spool.note("unknown_models", told)
 
     def _hand_in_energy(self) -> None:
         """The next finished readings of the centre's meters, each until it is taken or refused."""

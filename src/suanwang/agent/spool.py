@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     output_done INTEGER NOT NULL DEFAULT 0,
     files_sent TEXT NOT NULL DEFAULT '[]',
     usage_due TEXT NOT NULL DEFAULT '',
+    usage_ask_at TEXT NOT NULL DEFAULT '',
     metered_seconds INTEGER NOT NULL DEFAULT 0,
     ended_at TEXT NOT NULL DEFAULT '',
     closed_at TEXT NOT NULL DEFAULT ''
@@ -79,12 +80,16 @@ _SINCE_THEN = (
     ("attempts", "organisation", "TEXT NOT NULL DEFAULT ''"),
     ("attempts", "organisation_name", "TEXT NOT NULL DEFAULT ''"),
     ("attempts", "usage_due", "TEXT NOT NULL DEFAULT ''"),
+    ("attempts", "usage_ask_at", "TEXT NOT NULL DEFAULT ''"),
     ("attempts", "metered_seconds", "INTEGER NOT NULL DEFAULT 0"),
     ("attempts", "ended_at", "TEXT NOT NULL DEFAULT ''"),
     ("events", "refusal", "TEXT NOT NULL DEFAULT ''"),
     ("events", "queue", "TEXT NOT NULL DEFAULT ''"),
 )
 """Columns an older version's file does not have yet."""
+_INDEX_OF_DUE = (
+    "CREATE INDEX IF NOT EXISTS usage_due ON attempts (usage_ask_at) WHERE usage_due != ''"
+)
 _COLUMNS = (
     "attempt_id, job_id, organisation, organisation_name, expires_at, phase, ref, cancel,"
     " cancel_sent, state, sequence, stdout_offset, stderr_offset, output_done, files_sent,"
@@ -152,6 +157,7 @@ class Spool:
             known = self._db.execute(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608
             if column not in {row["name"] for row in known}:
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        self._db.execute(_INDEX_OF_DUE)
 
     def close(self) -> None:
         self._db.close()
@@ -238,19 +244,22 @@ class Spool:
         row = found.fetchone()
         return None if row is None else _attempt(row)
 
-    def usage_due(self) -> list[AttemptRow]:
-        """Attempts that ended and whose engine's accounting is asked again."""
+    def usage_due(self, now: datetime) -> list[AttemptRow]:
+        """Attempts that ended, closed ones too, whose engine's accounting is to be asked again."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended'"  # noqa: S608
-            " AND usage_due != '' ORDER BY rowid LIMIT 1000"
+            f"SELECT {_COLUMNS} FROM attempts WHERE usage_due != ''"  # noqa: S608
+            " AND usage_ask_at <= ? ORDER BY usage_ask_at LIMIT 1000",
+            (now.isoformat(),),
         )
         return [_attempt(row) for row in rows]
 
     def settled(self) -> list[AttemptRow]:
-        """Attempts that have ended and of which nothing is owed any more."""
+        """Attempts that have ended and of which nothing is owed any more. That accounting is asked
+        about their use once more keeps none open.
+        """
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM attempts WHERE phase = 'ended' AND output_done"  # noqa: S608
-            " AND usage_due = ''"
+            " AND usage_due != 'late'"
             " AND NOT EXISTS (SELECT 1 FROM events WHERE events.attempt_id = attempts.attempt_id)"
             " AND NOT EXISTS (SELECT 1 FROM usage WHERE usage.attempt_id = attempts.attempt_id"
             " AND NOT delivered)"

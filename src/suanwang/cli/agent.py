@@ -230,6 +230,8 @@ def status(home: _HomeOption = None, as_json: _JsonOption = False) -> None:
         typer.echo(f"site.yaml     no new work, it is wrong: {facts['site_policy_wrong']}")
     if facts.get("engine_wrong"):
         typer.echo(f"engine        does not answer: {facts['engine_wrong']}")
+    if facts.get("unknown_models"):
+        typer.echo(f"not offered   cards the catalogue does not have: {facts['unknown_models']}")
     typer.echo(f"last report   {facts.get('last_report', 'never')}")
     typer.echo(f"isolation     {facts.get('isolation', 'unknown')}")
     typer.echo(f"attempts      {facts['open_attempts']} open")

@@ -178,7 +178,10 @@ class InMemoryEngine:
         return [OutputFile(name, len(data)) for name, data in life.outcome.outputs.items()]
 
     def open_output(self, ref: str, name: str) -> IO[bytes]:
-        return io.BytesIO(self._lives[ref].outcome.outputs[name])
+        files = self._lives[ref].outcome.outputs
+        if name not in files:
+            raise FileNotFoundError(name)
+        return io.BytesIO(files[name])
 
     def forget(self, refs: Sequence[str]) -> None:
         now = self._clock.now()

@@ -199,6 +199,10 @@ class Usage:
     """What the engine's accounting says was given: ``cores``, ``memory_mib``, ``accelerators``,
     ``nodes``. For information: billing rests on what was asked for. Empty where nobody says.
     """
+    settled: bool = True
+    """False: an accounting beside the engine may come to another figure yet. Such an engine is
+    asked again for a while, of jobs that were forgotten since too.
+    """
 
 
 @dataclass(frozen=True)

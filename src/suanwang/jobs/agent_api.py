@@ -81,6 +81,10 @@ class ReportOut(Schema):
     """Of the nodes as they are in the books now."""
     full_wanted: bool
     """The books are at another revision: tell everything."""
+    unknown_models: list[str] | None
+    """Models of its cards that the catalogue does not have: they are not offered. Nothing: as it
+    was told at its last report.
+    """
 
 
 class ReadingIn(In):
@@ -252,6 +256,7 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
         "server_time": at,
         "revision": reported.revision,
         "full_wanted": reported.full_wanted,
+        "unknown_models": reported.unknown_models,
     }
 
 

@@ -221,6 +221,8 @@ class Node(models.Model):
     """What nobody used at ``reported_at``, other users of the engine counted in; null: its engine
     does not tell.
     """
+    unknown_model = models.CharField(max_length=80, blank=True)
+    """A model of card it was reported with that the catalogue does not have: not offered."""
     up = models.BooleanField(default=True)
     reported_at = models.DateTimeField()
 

@@ -342,3 +342,10 @@ def provider_of(viewer: Viewer) -> Organisation:
     if viewer.organisation_id is None:
         raise NotSignedIn("sign_in_needed")
     return Organisation.objects.get(pk=viewer.organisation_id)
+
+
+def unknown_models(cluster: Cluster) -> list[str]:
+    """The models of cards in a cluster that the catalogue does not have."""
+    nodes = Node.objects.filter(cluster=cluster, up=True).exclude(unknown_model="")
+    found = nodes.order_by("unknown_model").values_list("unknown_model", flat=True).distinct()
+    return [*found]

@@ -176,6 +176,8 @@ class NodeOut(Schema):
     memory_mib: int
     accelerator_model: str | None
     accelerators: int
+    unknown_model: str
+    """A model it was reported with that the catalogue does not have: its cards are not offered."""
     up: bool
     reported_at: datetime
 
@@ -319,6 +321,7 @@ def node_out(node: Node) -> dict[str, Any]:
         "memory_mib": node.memory_mib,
         "accelerator_model": node.accelerator_model_id,
         "accelerators": node.accelerators,
+        "unknown_model": node.unknown_model,
         "up": node.up,
         "reported_at": node.reported_at,
     }

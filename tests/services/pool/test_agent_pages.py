@@ -12,6 +12,7 @@ from suanwang.core.clock import SimulatedClock
 from suanwang.jobs import services as jobs
 from suanwang.people.scope import Viewer
 from suanwang.registry import services as registry
+from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import Cluster, SiteAgent
 from suanwang.site import clock
 
@@ -56,6 +57,23 @@ def test_the_page_of_an_agent_shows_its_state_backlog_and_what_was_refused(
         listed = client.get("/site-refusals?export=csv").content.decode()
         assert why in listed
         jobs.dispatch_once(city.now)
+
+
+@pytest.mark.parametrize(
+    ("language", "why"), [("zh-hans", "部分加速卡未对外提供"), ("en", "Some cards are not offered")]
+)
+def test_the_page_names_the_cards_that_nobody_knows(city: Any, language: str, why: str) -> None:
+    agent = city.agent(city.general)
+    with clock.using(SimulatedClock(city.now)):
+        client = browser(city.provider)
+        client.cookies["django_language"] = language
+        assert why not in client.get(f"/agents/{agent.pk}").content.decode()
+        registry.report_nodes(
+            agent, [NodeReport("n1", 8, 4096, (("abacus-9", 8),))],
+            engine="memory", version="", isolation="", at=city.now,
+        )  # fmt: skip
+        page = client.get(f"/agents/{agent.pk}").content.decode()
+        assert why in page and "abacus-9" in page
 
 
 def test_another_provider_sees_nothing_of_it(city: Any) -> None:

@@ -152,11 +152,44 @@ def test_a_report_replaces_the_inventory_and_downs_what_is_gone(city: Any) -> No
         ((NodeReport("a", 0, 1),), "node_impossible"),
         ((NodeReport("a\n", 1, 1),), "node_impossible"),
         ((NodeReport("a", 1, 1, (("t4", 1), ("h20", 1))),), "node_mixes_cards"),
-        ((NodeReport("a", 1, 1, (("abacus", 1),)),), "accelerator_unknown"),
+        ((NodeReport("a", 1, 1, (("aba\ncus", 1),)),), "node_impossible"),
     ):
         with pytest.raises(Refused, match=code):
             report(*nodes)
     assert Node.objects.filter(cluster=city.general, up=True).count() == 2
+
+
+def test_a_card_nobody_knows_keeps_neither_its_node_nor_its_centre_from_being_used(
+    city: Any,
+) -> None:
+    agent = city.agent(city.intelligent)
+
+    def report(*nodes: NodeReport, **more: Any) -> services.Reported:
+        facts: dict[str, Any] = {"engine": "memory", "version": "2", "isolation": "none"}
+        return services.report_nodes(agent, nodes, **facts, at=city.later(minutes=1), **more)
+
+    new = NodeReport("g2", 64, 4096, (("abacus-9", 8),), free=(60, 4000, 8))
+    told = report(NodeReport("g1", 32, 131072, (("h20", 8),)), new, revision="r1")
+    assert told.unknown_models == ("abacus-9",)
+    rows = {node.name: node for node in Node.objects.filter(cluster=city.intelligent, up=True)}
+    assert (rows["g1"].accelerator_model_id, rows["g1"].accelerators) == ("h20", 8)
+    assert (rows["g2"].accelerators, rows["g2"].unknown_model) == (0, "abacus-9")
+    assert (rows["g2"].free_cores, rows["g2"].free_accelerators) == (60, 0)
+    assert city.placed(cores=64, memory_mib=1024).node.name == "g2"
+
+    assert report(after="r1", revision="r1").unknown_models is None  # as it was told before
+    AcceleratorModel.objects.filter(pk="h100-sxm5-80g").delete()
+    newer = NodeReport("g3", 8, 4096, (("h100-sxm5-80g", 2),))
+    told = report(newer, gone=["g2"], after="r1", revision="r2")
+    assert told.unknown_models == ("h100-sxm5-80g",)
+
+    services.load_accelerators()  # the catalogue of a newer version: it has it
+    assert report(after="r2", revision="r2").full_wanted
+    assert report(newer, revision="r3").unknown_models == ()
+    assert Node.objects.get(name="g3").accelerator_model_id == "h100-sxm5-80g"
+
+    with pytest.raises(Refused, match="accelerator_unknown"):  # by hand it is put right at once
+        services.declare_nodes(city.intelligent, [new], actor=city.other_provider, at=city.now)
 
 
 def test_the_catalogue_keeps_every_figure_and_counts_only_good_ones(city: Any) -> None:

@@ -18,7 +18,7 @@ from suanwang.console.session import signed_in
 from suanwang.jobs.models import Attempt
 from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer, visible
-from suanwang.registry import services
+from suanwang.registry import queries, services
 from suanwang.registry.models import SiteAgent
 from suanwang.site.clock import now
 
@@ -86,6 +86,7 @@ def agent(request: HttpRequest, viewer: Viewer, agent_id: UUID) -> HttpResponse:
         "state": agent_state(found, now()),
         "refused": [(one, why_refused(one)) for one in refused],
         "nodes": found.cluster.nodes.filter(up=True).count(),
+        "unknown": queries.unknown_models(found.cluster),
     }
     return render(request, "console/centres/agent.html", facts)
 

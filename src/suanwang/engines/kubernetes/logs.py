@@ -62,8 +62,14 @@ class LogFile:
         return self._state.truncated
 
     def pull(self, read: Read, *, ended: bool) -> None:
-        """Take what is new; once the job has ended, all there is."""
+        """Take what is new; once the job has ended, all there is. What is over the bound is not
+        even asked for.
+        """
         while not self._state.complete:
+            if self._state.truncated:
+                if ended:
+                    self.close(cut_off=True)
+                return
             if not self._pull_piece(read, ended=ended) or not ended:
                 return
 

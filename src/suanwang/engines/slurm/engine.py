@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -165,10 +166,10 @@ class SlurmEngine:
         return self._places.log(ref, stream, offset, limit, ended=ended)
 
     def usage(self, refs: Sequence[str]) -> dict[str, Usage]:
-        """By accounting; while that has no end of a job, by the controller's times of it, which
-        accounting will have too.
+        """By accounting, asked anew each time, for it may be corrected; while it has no end of a
+        job, by the controller's times of it, which accounting will have too.
         """
-        rows = self._spool.rows([ref for ref in refs if KEY.fullmatch(ref)])
+        rows = self._spool.rows([ref for ref in refs if KEY.fullmatch(ref)], forgotten=True)
         started = [
             row
             for row in rows.values()
@@ -176,18 +177,20 @@ class SlurmEngine:
         ]
         past: dict[str, JobRow] = {}
         with contextlib.suppress(EngineUnavailable):
-            past = self._watch.past([row for row in started if row.usage is None])
+            past = self._watch.past(started)
         answers = {}
         with self._spool.transaction():
             for row in started:
                 used, job = row.usage, past.get(row.key)
-                if used is None and job is not None and job.state in _FINAL:
-                    used = usage_by_accounting(row, job)
-                    if used is not None:
-                        self._spool.measured(used)
+                if job is not None and job.state in _FINAL:
+                    told = usage_by_accounting(row, job)
+                    if told is not None and told != used:
+                        self._spool.measured(told)
+                    used = told or used
                 used = used or usage_by_controller(row)
                 if used is not None:
-                    answers[row.key] = used
+                    settled = not self._settings.accounting
+                    answers[row.key] = replace(used, settled=settled)
         return answers
 
     def outputs(self, ref: str) -> list[OutputFile]:
@@ -206,8 +209,7 @@ class SlurmEngine:
         for key in over:
             self._places.remove(key)
         with self._spool.transaction():
-            for key in over:
-                self._spool.drop(key)
+            self._spool.forget(over, time.time())
 
     def _known(self, ref: str) -> SpoolRow:
         row = self._spool.row(ref) if KEY.fullmatch(ref) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -52,11 +53,18 @@ class Rest:
         self._version: str | None = None
         self._slurm = ""
         url, transport = str(settings.url), None
+        verify: ssl.SSLContext | bool = True
         if url.startswith("unix://"):
             transport, url = httpx.HTTPTransport(uds=url.removeprefix("unix://")), "http://slurm"
+        elif settings.ca_file is not None:
+            try:
+                verify = ssl.create_default_context(cafile=str(settings.ca_file))
+            except OSError as error:
+                raise EngineUnavailable(f"ca_file {settings.ca_file}: {error}") from None
         self._client = httpx.Client(
-            base_url=url, timeout=settings.timeout_seconds, transport=transport, trust_env=False
-        )
+            base_url=url, timeout=settings.timeout_seconds, transport=transport, verify=verify,
+            trust_env=False,
+        )  # fmt: skip
 
     def version(self) -> str:
         spoken = self._speak()

@@ -27,6 +27,10 @@ if [ ! -f "$place/script" ]; then
   echo "this node does not have $place: is that file system shared?" >&2
   exit @NO_PLACE@
 fi
+if ! { : >> "$place/stdout" && : >> "$place/stderr"; }; then
+  echo "nothing can be written to $place: is its disk full?" >&2
+  exit @NO_PLACE@
+fi
 ln -s "$SLURM_JOB_ID" "$place/begun" 2>/dev/null
 began_by=$(readlink "$place/begun")
 if [ "$began_by" != "$SLURM_JOB_ID" ] || [ "${SLURM_RESTART_COUNT:-0}" -gt @RESTARTS_MAX@ ]; then

@@ -35,6 +35,8 @@ class SlurmSettings(BaseModel):
     """Of slurmrestd. Without it the commands are used: sbatch, squeue, scancel, sacct, sinfo."""
     token_file: Absolute | None = None
     """The JWT for slurmrestd, read anew when it changes. Without it ``scontrol token`` is asked."""
+    ca_file: Absolute | None = None
+    """The authority that signed the certificate before slurmrestd, if it is none of the usual."""
     programs: Absolute | None = None
     """The folder of Slurm's commands, where they are not on the usual path."""
     conf: Absolute | None = None

@@ -29,9 +29,12 @@ CREATE TABLE IF NOT EXISTS job (
     due_at REAL,
     final TEXT,
     elapsed_seconds INTEGER,
-    usage TEXT
+    usage TEXT,
+    forgotten_at REAL
 ) STRICT
 """
+_KEPT_SECONDS = 2 * 3600
+"""How long after it was forgotten accounting may still be asked about a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,9 @@ class Spool:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(_TABLES)
+        known = self._db.execute("SELECT name FROM pragma_table_info('job')").fetchall()
+        if ("forgotten_at",) not in known:
+            self._db.execute("ALTER TABLE job ADD COLUMN forgotten_at REAL")
 
     def close(self) -> None:
         self._db.close()
@@ -88,12 +94,14 @@ class Spool:
     def row(self, key: str) -> SpoolRow | None:
         return self.rows([key]).get(key)
 
-    def rows(self, keys: Sequence[str]) -> dict[str, SpoolRow]:
+    def rows(self, keys: Sequence[str], *, forgotten: bool = False) -> dict[str, SpoolRow]:
+        """Those that are not forgotten; or these too."""
         found = {}
         asked = self._db.execute(
             "SELECT key, written_at, job_id, last, wish, due_at, final, elapsed_seconds, usage,"
-            " spec FROM job WHERE key IN (SELECT value FROM json_each(?))",
-            (json.dumps([*keys]),),
+            " spec FROM job WHERE key IN (SELECT value FROM json_each(?))"
+            " AND (? OR forgotten_at IS NULL)",
+            (json.dumps([*keys]), forgotten),
         )
         for key, written, job_id, last, wish, due, final, elapsed, usage, spec in asked:
             found[key] = SpoolRow(
@@ -104,7 +112,7 @@ class Spool:
 
     def write(self, key: str, spec: JobSpec, at: float) -> None:
         self._db.execute(
-            "INSERT INTO job (key, spec, written_at) VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO job (key, spec, written_at) VALUES (?, ?, ?)",
             (key, spec.model_dump_json(), at),
         )
 
@@ -135,6 +143,12 @@ class Spool:
 
     def measured(self, usage: Usage) -> None:
         self._db.execute("UPDATE job SET usage = ? WHERE key = ?", (_text(usage), usage.ref))
+
+    def forget(self, keys: Sequence[str], at: float) -> None:
+        """Nothing is known of these any more but what accounting is asked with, for a while."""
+        asked = [(at, key) for key in keys]
+        self._db.executemany("UPDATE job SET forgotten_at = ? WHERE key = ?", asked)
+        self._db.execute("DELETE FROM job WHERE forgotten_at < ?", (at - _KEPT_SECONDS,))
 
     def drop(self, key: str) -> None:
         self._db.execute("DELETE FROM job WHERE key = ?", (key,))

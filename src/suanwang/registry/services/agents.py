@@ -17,6 +17,7 @@ from suanwang.people.scope import Viewer
 from suanwang.people.services import record
 from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import Cluster, SiteAgent
+from suanwang.registry.queries import unknown_models
 from suanwang.registry.services.centres import own, replace_inventory
 
 TOKEN_LIFE = timedelta(hours=24)
@@ -31,6 +32,8 @@ class Reported(NamedTuple):
     full_wanted: bool
     changed: bool
     """Whether anything placement looks at is different now."""
+    unknown_models: tuple[str, ...] | None = None
+    """Models of its cards that the catalogue does not have; None: as at the last report."""
 
 
 class Door(NamedTuple):
@@ -135,6 +138,7 @@ def report_nodes(
     revision, and ``gone`` those that are no more; if the books are at another revision nothing is
     written and everything is asked for.
 
+    Cards of a model that the catalogue does not have are not offered, and named in the answer.
     Refuses ``engine_of_another_kind`` and what ``check_inventory`` refuses.
     """
     cluster = agent.cluster
@@ -153,8 +157,10 @@ def report_nodes(
     if not current:
         known = Cluster.objects.values_list("revision", flat=True).get(pk=cluster.pk)
         return Reported(known, full_wanted=True, changed=False)
+    unknown: tuple[str, ...] | None = None
     if changed:
         cluster.revision = revision
+        unknown = tuple(unknown_models(cluster))
     if (cluster.gangs, cluster.summary) != (gangs, summary):
         cluster.gangs, cluster.summary = gangs, summary
         cluster.save(update_fields=["gangs", "summary"])
@@ -166,7 +172,7 @@ def report_nodes(
         cursor.execute(
             _REPORTED, [agent.version, agent.isolation, agent.abilities, at, at, agent.pk]
         )
-    return Reported(revision, full_wanted=False, changed=changed)
+    return Reported(revision, full_wanted=False, changed=changed, unknown_models=unknown)
 
 
 _REPORTED = """

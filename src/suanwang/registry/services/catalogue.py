@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import yaml
 from django.db import transaction
 
-from suanwang.registry.models import AcceleratorFigure, AcceleratorModel, Division
+from suanwang.registry.models import AcceleratorFigure, AcceleratorModel, Cluster, Division, Node
 from suanwang.registry.rules import BASES, EVIDENCE, PRECISIONS, SPARSITIES
 
 
@@ -59,7 +59,10 @@ def accelerator_file() -> list[dict[str, Any]]:
 
 @transaction.atomic
 def load_accelerators() -> int:
-    """Take over the shipped catalogue of accelerators. Safe to repeat; removes no model."""
+    """Take over the shipped catalogue of accelerators. Safe to repeat; removes no model.
+
+    Where cards waited for their model to be known, the agent is asked for its nodes again.
+    """
     models, figures = [], []
     for entry in accelerator_file():
         models.append(
@@ -78,6 +81,8 @@ def load_accelerators() -> int:
         unique_fields=["code"],
         update_fields=["vendor", "name", "memory_mib", "domestic"],
     )
+    waited = Node.objects.filter(unknown_model__in=[model.code for model in models])
+    Cluster.objects.filter(nodes__in=waited).update(revision="")
     AcceleratorFigure.objects.filter(model__in=models).delete()
     AcceleratorFigure.objects.bulk_create(figures)
     return len(models)

@@ -24,6 +24,7 @@ from suanwang.registry.models import (
     Node,
     SiteAgent,
 )
+from suanwang.registry.queries import unknown_models
 from suanwang.registry.services.nodes import put
 
 _CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -182,9 +183,15 @@ def open_cluster(cluster: Cluster, *, accept: bool, actor: Viewer, at: datetime)
 def declare_nodes(
     cluster: Cluster, nodes: Sequence[NodeReport], *, actor: Viewer, at: datetime
 ) -> int:
-    """A provider states its nodes by hand, as its agent would. Returns how many are up."""
+    """A provider states its nodes by hand, as its agent would. Returns how many are up.
+
+    Refuses ``accelerator_unknown`` (who writes by hand can put it right at once) and what
+    ``check_inventory`` refuses.
+    """
     own(cluster.centre, actor, "centres.manage")
     replace_inventory(cluster, nodes, at=at)
+    if unknown := unknown_models(cluster):
+        raise Refused("accelerator_unknown", model=unknown[0])
     provider = cluster.centre.provider
     record(actor, "centres.manage", subject=cluster, concerns=provider, at=at, nodes=len(nodes))
     return len(nodes)
@@ -204,6 +211,8 @@ def replace_inventory(
 
     With ``after`` the nodes are only those that changed since that revision, and ``gone`` the
     names that are no more; False, and nothing is written, if the books are at another revision.
+    Cards of a model that the catalogue does not have are left out and noted at their node: one
+    new card must not keep a whole centre from being used.
     """
     at_hand = Cluster.objects.filter(pk=cluster.pk)
     if after is not None:
@@ -211,12 +220,16 @@ def replace_inventory(
     if not at_hand.update(revision=revision):  # its row stays locked: reports come one by one
         return False
     has_cards = any(node.cards[0] is not None for node in nodes)
-    models = AcceleratorModel.objects.values_list("code", flat=True) if has_cards else ()
-    check_inventory(nodes, set(models))
+    known = set(AcceleratorModel.objects.values_list("code", flat=True)) if has_cards else set()
+    check_inventory(nodes)
     rows = []
     for node in nodes:
         model, cards = node.cards
         free = node.free or (None, None, None)
+        unknown = ""
+        if model is not None and model not in known:
+            unknown, model, cards = model, None, 0
+            free = (*free[:2], None if free[2] is None else 0)
         rows.append(
             {
                 "name": node.name,
@@ -228,6 +241,7 @@ def replace_inventory(
                 "free_cores": free[0],
                 "free_memory_mib": free[1],
                 "free_accelerators": free[2],
+                "unknown_model": unknown,
                 "up": True,
                 "reported_at": at,
             }
