@@ -166,7 +166,9 @@ def test_a_card_nobody_knows_keeps_neither_its_node_nor_its_centre_from_being_us
 
     def report(*nodes: NodeReport, **more: Any) -> services.Reported:
         facts: dict[str, Any] = {"engine": "memory", "version": "2", "isolation": "none"}
-        return services.report_nodes(agent, nodes, **facts, at=city.later(minutes=1), **more)
+        asking = queries.agent_known(agent.pk)  # as each request finds it
+        assert asking is not None
+        return services.report_nodes(asking, nodes, **facts, at=city.later(minutes=1), **more)
 
     new = NodeReport("g2", 64, 4096, (("abacus-9", 8),), free=(60, 4000, 8))
     told = report(NodeReport("g1", 32, 131072, (("h20", 8),)), new, revision="r1")
