@@ -77,9 +77,9 @@ class ClusterBench:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        image = os.environ.get("SUANWANG_TEST_IMAGE", "debian:12-slim")
+        self.image = os.environ.get("SUANWANG_TEST_IMAGE", "debian:12-slim")
         self.settings = KubernetesSettings(
-            image=image, kubeconfig=Path(NAMED), run_as_user=USER, grace_seconds=5
+            image=self.image, kubeconfig=Path(NAMED), run_as_user=USER, grace_seconds=5
         )
         self.engine = KubernetesEngine(self.settings, root / "engine")
 
@@ -103,13 +103,20 @@ class ClusterBench:
             self.let_pass()
         self.engine.close()
 
+    def image_of(self, ref: str) -> str:
+        answer = self._ask(f"pods?labelSelector=job-name%3D{ref}", "/api/v1")
+        return str(answer.json()["items"][0]["spec"]["containers"][0]["image"])
+
     def _is_there(self, ref: str) -> bool:
-        found = connection(self.settings)
-        path = f"/apis/batch/v1/namespaces/{found.namespace}/jobs/{ref}"
-        with httpx.Client(
-            base_url=found.server, verify=found.tls or False, trust_env=False
-        ) as http:
-            answer = http.get(path, headers={"Authorization": f"Bearer {found.token()}"})
+        answer = self._ask(f"jobs/{ref}", "/apis/batch/v1")
         if answer.status_code not in (200, 404):
             raise EngineUnavailable(answer.text)
         return answer.status_code == 200
+
+    def _ask(self, what: str, where: str) -> httpx.Response:
+        found = connection(self.settings)
+        with httpx.Client(
+            base_url=found.server, verify=found.tls or False, trust_env=False
+        ) as http:
+            path = f"{where}/namespaces/{found.namespace}/{what}"
+            return http.get(path, headers={"Authorization": f"Bearer {found.token()}"})

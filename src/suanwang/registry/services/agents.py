@@ -13,6 +13,7 @@ from typing import NamedTuple
 from django.db import transaction
 
 from suanwang.core.errors import NotAllowed, Refused
+from suanwang.engines.port import Ability
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record
 from suanwang.registry.inventory import NODES_MAX, NodeReport
@@ -152,9 +153,10 @@ def report_nodes(
         replace_inventory(
             cluster, nodes, gone=gone if after else None, revision=revision[:64], at=at
         )
-    if (cluster.gangs, cluster.summary) != (gangs, summary):
-        cluster.gangs, cluster.summary = gangs, summary
-        cluster.save(update_fields=["gangs", "summary"])
+    images = Ability.IMAGES in abilities
+    if (cluster.gangs, cluster.images, cluster.summary) != (gangs, images, summary):
+        cluster.gangs, cluster.images, cluster.summary = gangs, images, summary
+        cluster.save(update_fields=["gangs", "images", "summary"])
         changed = True
     agent.cluster = cluster
     agent.version = version[:40]
