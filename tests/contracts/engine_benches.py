@@ -34,6 +34,16 @@ class Bench(Protocol):
         """Put a new engine in place of the old one, as after a restart."""
 
 
+class ImageBench(Bench, Protocol):
+    """One whose engine has ``Ability.IMAGES``."""
+
+    image: str
+    """An image that is there and has a shell."""
+
+    def image_of(self, ref: str) -> str:
+        """Which one a job really got, by its full name."""
+
+
 class MemoryBench:
     """The in-memory engine, told what the scripts of the contract would do."""
 

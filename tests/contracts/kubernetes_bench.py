@@ -70,6 +70,7 @@ class KubernetesBench:
 
     streams_apart = False
     """Kubernetes keeps one log for both."""
+    image = "lab/tool:2"
 
     def __init__(self, root: Path, *, cluster_role: bool = True, **settings: Any) -> None:
         self.root = root
@@ -105,6 +106,9 @@ class KubernetesBench:
             for pod in self.cluster.all("pods", NAMESPACE)
             if pod["metadata"]["labels"]["job-name"] == ref
         )
+
+    def image_of(self, ref: str) -> str:
+        return str(self.pod_of(ref)["spec"]["containers"][0]["image"])
 
     def kubelet_of(self, ref: str) -> Kubelet:
         return self.cluster.kubelets[self.pod_of(ref)["spec"]["nodeName"]]

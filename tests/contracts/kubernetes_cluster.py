@@ -132,9 +132,9 @@ class ClusterBench:
 
     def __init__(self, root: Path, kubeconfig: Path) -> None:
         self.root = root
-        image = os.environ.get("SUANWANG_TEST_IMAGE", "debian:12-slim")
+        self.image = os.environ.get("SUANWANG_TEST_IMAGE", "debian:12-slim")
         self.settings = KubernetesSettings(
-            image=image, kubeconfig=kubeconfig, run_as_user=USER, grace_seconds=5
+            image=self.image, kubeconfig=kubeconfig, run_as_user=USER, grace_seconds=5
         )
         self.engine = KubernetesEngine(self.settings, root / "engine")
 
@@ -158,10 +158,17 @@ class ClusterBench:
             self.let_pass()
         self.engine.close()
 
+    def image_of(self, ref: str) -> str:
+        answer = self._ask(f"pods?labelSelector=job-name%3D{ref}", "/api/v1")
+        return str(answer.json()["items"][0]["spec"]["containers"][0]["image"])
+
     def _is_there(self, ref: str) -> bool:
-        namespace = connection(self.settings).namespace
-        with _client(self.settings) as http:
-            answer = http.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{ref}")
+        answer = self._ask(f"jobs/{ref}", "/apis/batch/v1")
         if answer.status_code not in (200, 404):
             raise EngineUnavailable(answer.text)
         return answer.status_code == 200
+
+    def _ask(self, what: str, where: str) -> httpx.Response:
+        namespace = connection(self.settings).namespace
+        with _client(self.settings) as http:
+            return http.get(f"{where}/namespaces/{namespace}/{what}")

@@ -199,6 +199,13 @@ class Kubelet:
         container.deadline = container.started_at + bound if bound is not None else None
         image = pod["spec"]["containers"][0]["image"]
         if self.images is not None and image not in self.images:
+            own = pod["spec"]["containers"][0]
+            if own.get("imagePullPolicy") == "Never":
+                why = f'Container image "{image}" is not present with pull policy of Never'
+                self._tell(container, "Pending", _waiting("ErrImageNeverPull", why))
+                self._wait(container)
+                self._tell(container, "Failed", _waiting("ErrImageNeverPull", why))
+                return
             self._tell(container, "Pending", _waiting("ErrImagePull", f"{image}: not found"))
             self._wait(container)
             self._tell(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from suanwang.core.image import full_name
 from suanwang.core.jobspec import JobSpec
-from suanwang.engines.port import Accepted, EngineState, Rejected, Submission
+from suanwang.engines.port import Ability, Accepted, EngineState, Rejected, Submission
 
 from .engine_benches import (
     Bench,
+    ImageBench,
     LocalBench,
     MemoryBench,
     ended,
@@ -128,6 +131,24 @@ def test_a_batch_answers_each_for_itself(bench: Bench) -> None:
     assert answers[0].code == "engine_no_node_fits"
     assert isinstance(answers[1], Accepted)
     assert bench.engine.find(["a1", "a2", "a3"]) == {"a2": answers[1].ref}
+
+
+def test_a_job_runs_in_the_image_it_names_or_is_refused_for_good(bench: Bench) -> None:
+    """Never in another image, nor in none: the owner would not know what ran."""
+    if Ability.IMAGES not in bench.engine.capabilities().abilities:
+        spec = JobSpec(script="exit 0", image="registry.example/lab/tool:1")
+        answer = bench.engine.submit([Submission("a1", spec)])[0]
+        assert isinstance(answer, Rejected)
+        assert (answer.permanent, answer.code) == (True, "image_not_supported")
+        assert bench.engine.find(["a1"]) == {}
+        return
+    bench = cast(ImageBench, bench)
+    image = bench.image
+    ref = submit(bench, "a1", "#!/bin/sh\necho from within\nexit 3", image=image)
+    seen = ended(bench, ref)
+    assert (seen.state, seen.exit_code) == (EngineState.FAILED, 3)
+    assert output(bench, ref) == "from within\n"
+    assert bench.image_of(ref) == full_name(image)
 
 
 def test_what_was_never_submitted_is_left_out(bench: Bench) -> None:

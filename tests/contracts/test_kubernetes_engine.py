@@ -289,6 +289,29 @@ def test_an_image_that_cannot_be_had_is_named_and_given_back(
     assert bench.engine.usage([ref]) == {}
 
 
+def test_a_job_s_own_image_is_asked_for_by_its_full_name_and_fetched_as_the_site_says(
+    make: Make,
+) -> None:
+    bench = make(image_pull="IfNotPresent")
+    own, usual = submit(bench, "a1", "exit 0", image="python:3"), submit(bench, "a2", "exit 0")
+    for ref, image in ((own, "docker.io/library/python:3"), (usual, IMAGE)):
+        ended(bench, ref)
+        [container] = bench.pod_of(ref)["spec"]["containers"]
+        assert (container["image"], container["imagePullPolicy"]) == (image, "IfNotPresent")
+        assert container["command"][0] == "/bin/bash"  # the image's own entry point is passed over
+
+
+def test_an_image_the_node_may_not_fetch_is_given_back_at_once(make: Make) -> None:
+    bench = make(image_pull="Never", image_seconds_max=86_400)
+    for kubelet in bench.cluster.kubelets.values():
+        kubelet.images = {IMAGE}
+    over = ended(bench, submit(bench, "a1", "exit 0", image="lab/tool", walltime_seconds=600))
+    assert over.state is EngineState.NODE_FAILED
+    assert over.reason.startswith("image_unavailable: ")
+    assert "docker.io/lab/tool:latest" in over.reason
+    assert ended(bench, submit(bench, "a2", "exit 0")).state is EngineState.SUCCEEDED
+
+
 def test_a_job_that_ignores_sigterm_ends_all_the_same(make: Make) -> None:
     bench = make(grace_seconds=1)
     ref = running(bench, script="trap '' TERM\necho on\nwhile true; do sleep 0.1; done")

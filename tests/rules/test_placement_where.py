@@ -57,7 +57,7 @@ def city() -> list[Machine]:
     domestic = Card("910b", memory_mib=65536, domestic=True, gflops={"fp16": 320_000})
     return [
         machine(1, cards=8, site=FAR, card=H20, cluster_id=cluster(1)),
-        machine(2, cards=8, site=NEAR, card=domestic, cluster_id=cluster(2)),
+        machine(2, cards=8, site=NEAR, card=domestic, cluster_id=cluster(2), images=True),
     ]
 
 
@@ -79,6 +79,7 @@ def only(**facts: Any) -> dict[str, Any]:
         only(domestic="required"),
         only(domestic="preferred"),
         {"model": "910b"},
+        {"image": True},
         {"capability": Capability("fp16", 300_000, 65536)},
     ],
     ids=lambda wanted: str(next(iter(wanted))),
@@ -106,6 +107,7 @@ def test_a_wish_leads_to_the_only_centre_that_meets_it(wanted: dict[str, Any]) -
         (only(voucher_eligible=True, trust_min=0, tiers=frozenset({"center"})),
          "wait_voucher_not_eligible", {"machines": 1}),
         (only(domestic="required", tiers=frozenset({"center"})), "wait_domestic", {"machines": 1}),
+        ({"image": True, **only(centres=frozenset({"far"}))}, "wait_no_images", {"machines": 1}),
         ({"model": "t4"}, "wait_model_unknown", {"model": "t4"}),
         ({"model": "h20", **only(tiers=frozenset({"edge"}))}, "wait_model_elsewhere",
          {"machines": 1}),
@@ -146,6 +148,8 @@ def test_what_would_help_is_told_with_what_it_would_be() -> None:
 
     assert asked(cards=9)["help_fewer_cards_now"]["cards"] == 8
     assert asked(model="t4")["help_other_model_now"]["model"] == "h20"
+    far = only(centres=frozenset({"far"}))
+    assert asked(image=True, **far)["help_no_image_now"]["centre"] == "far"
     assert asked(nodes=2)["help_fewer_nodes_now"]["nodes"] == 1
     assert "help_spread_now" in asked(nodes=2)
     assert asked(cost_max_fen=3599)["help_price_ceiling_now"]["cost_fen"] == 3601

@@ -52,10 +52,19 @@ def test_nothing_said_refuses_nothing() -> None:
         ("images: {allow: ['registry.example/lab/*']}", ""),
         ("images: {allow: ['registry.example/city/*']}", "site_image_refused"),
         ("images: {deny: ['*:latest']}", ""),
+        ("images: {deny: ['REGISTRY.example/lab/torch:2.6']}", ""),
     ],
 )
 def test_who_and_what_is_let_in_goes_by_patterns_denials_first(text: str, refused: str) -> None:
     assert code(text) == refused
+
+
+@pytest.mark.parametrize("image", ["python", "library/python", "DOCKER.io/python:latest"])
+def test_no_other_way_of_writing_an_image_gets_around_the_policy(image: str) -> None:
+    work = replace(WORK, image=image)
+    assert code("images: {deny: ['docker.io/library/python:*']}", work) == "site_image_refused"
+    assert code("images: {deny: ['*:latest']}", work) == "site_image_refused"
+    assert code("images: {allow: ['docker.io/library/*']}", work) == ""
 
 
 def test_a_job_without_an_image_is_no_matter_of_images() -> None:

@@ -24,7 +24,7 @@ STREAMS = [
     {"organisation": "a", "per_day": 150, "cards_choice": [0, 1, 2, 4], "seconds": ["10m", "3h"],
      "preemptible_share": 0.5, "priority": 1, "where": {"tiers": ["park"]}},
     {"organisation": "b", "per_day": 60, "nodes_choice": [1, 2], "card_milli": 250, "cards": 1,
-     "seconds": ["20m", "2h"], "over_estimate": [1, 2], "preemptible_share": 1},
+     "seconds": ["20m", "2h"], "over_estimate": [1, 2], "preemptible_share": 1, "image": True},
 ]  # fmt: skip
 
 
@@ -45,7 +45,7 @@ class Recorded:
 
 def _recorded(core: object) -> list[str]:
     centres = {
-        "known": centre(2, tier="park", failures={"mean_time": "1d", "repair": "1h"}),
+        "known": centre(2, tier="park", images=True, failures={"mean_time": "1d", "repair": "1h"}),
         "summary": centre(1, tier="park", summary_every=1800),
     }
     recorded = Recorded(core)

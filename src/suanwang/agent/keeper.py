@@ -399,7 +399,7 @@ def _work(row: AttemptRow, spec: JobSpec) -> Work:
     return Work(
         organisation=row.organisation,
         organisation_name=row.organisation_name,
-        image=getattr(spec, "image", None) or "",
+        image=spec.image or "",
         cores=spec.cores,
         memory_mib=spec.memory_mib,
         accelerators=spec.accelerators,

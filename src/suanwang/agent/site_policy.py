@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from suanwang.core.image import full_name
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00")
 
@@ -102,7 +104,9 @@ class SitePolicy(BaseModel):
     organisations: Names = Names()
     """By the platform's id of the organisation, or its name."""
     images: Names = Names()
-    """Container images; a job without one is no matter of this."""
+    """Container images, by their full name (``docker.io/library/python:3``) or as asked for; a job
+    that names none is no matter of this.
+    """
     resources: Resources = Resources()
     timezone: StrictStr | None = None
     """The zone of ``hours``, such as ``Asia/Shanghai``."""
@@ -152,7 +156,7 @@ def decide(policy: SitePolicy, work: Work, now: datetime) -> SiteRefusal | None:
     names = [name for name in (work.organisation, work.organisation_name) if name]
     if not policy.organisations.admit(*(names or [""])):
         return SiteRefusal("site_organisation_refused")
-    if work.image and not policy.images.admit(work.image):
+    if work.image and not policy.images.admit(work.image, full_name(work.image)):
         return SiteRefusal("site_image_refused", {"image": work.image[:200]})
     for code, asked, limit in _amounts(policy.resources, work):
         if limit is not None and asked > limit:

@@ -29,6 +29,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from suanwang.core.image import ImageName
+
 SCRIPT_BYTES_MAX: Final = 256 * 1024
 WALLTIME_SECONDS_MAX: Final = 30 * 24 * 3600
 FILE_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -244,6 +246,8 @@ class JobSpec(BaseModel):
         Annotated[StrictStr, Field(min_length=1, max_length=80), AfterValidator(_no_control)] | None
     ) = None
     """The centre asked for by its code; None lets the city choose."""
+    image: ImageName | None = None
+    """The container image to run in (``core.image``); None: what the centre runs jobs in."""
     goal: Goal = "balanced"
     nodes: Annotated[StrictInt, Field(ge=1, le=NODES_MAX)] = 1
     """All of them at once or none; cores, memory and cards are divided evenly among them."""
@@ -354,7 +358,7 @@ class JobSpec(BaseModel):
 
 WISHES: Final = (
     "nodes", "spread", "card_milli", "capability", "where", "price_max_fen", "priority",
-    "not_before", "deadline", "deferrable", "preemptible", "after",
+    "not_before", "deadline", "deferrable", "preemptible", "after", "image",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from suanwang.engines.port import (
     Stream,
     Submission,
     Usage,
+    image_refused,
 )
 
 
@@ -66,18 +67,22 @@ class InMemoryEngine:
         clock: Clock,
         nodes: Sequence[NodeFacts],
         plan: Callable[[str, JobSpec], Outcome],
+        *,
+        images: bool = False,
     ) -> None:
         self._clock = clock
         self._nodes = tuple(nodes)
         self._plan = plan
+        self._images = images
         self._lives: dict[str, _Life] = {}
         self._ends: list[tuple[datetime, str]] = []
 
     def capabilities(self) -> Capabilities:
         notes = ("nothing runs; lives are planned",)
-        return Capabilities(
-            "memory", "1", "simulated", notes, frozenset({Ability.ESTIMATES, Ability.GANGS})
+        abilities = {Ability.ESTIMATES, Ability.GANGS} | (
+            {Ability.IMAGES} if self._images else set()
         )
+        return Capabilities("memory", "1", "simulated", notes, frozenset(abilities))
 
     def inventory(self) -> Sequence[NodeFacts]:
         return self._nodes
@@ -88,6 +93,8 @@ class InMemoryEngine:
     def _submit(self, one: Submission) -> Accepted | Rejected:
         if one.key in self._lives:
             return Accepted(one.key, one.key)
+        if not self._images and (refused := image_refused(one)) is not None:
+            return refused
         if sum(_fits(one.spec, node) for node in self._nodes) < one.spec.nodes:
             return Rejected(one.key, True, "engine_no_node_fits", "no node has so much")
         outcome = self._plan(one.key, one.spec)

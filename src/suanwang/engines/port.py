@@ -104,6 +104,10 @@ class Ability(StrEnum):
 
     GANGS = "gangs"
     """Starts a job of several nodes, all at once or not at all."""
+    IMAGES = "images"
+    """Runs a job in the container image it names. Without it such a job is refused for good, as
+    ``image_not_supported``: never run in another image or in none.
+    """
     FREE_STATE = "free_state"
     """Tells what is free on each node, other users' work counted in."""
     ESTIMATES = "estimates"
@@ -149,6 +153,14 @@ class Rejected:
     code: str
     native: str
     """What the engine itself said."""
+
+
+def image_refused(one: Submission) -> Rejected | None:
+    """What an engine without ``Ability.IMAGES`` answers to a job that names an image."""
+    image = one.spec.image
+    if image is None:
+        return None
+    return Rejected(one.key, True, "image_not_supported", f"no way to run {image} here")
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def ask_of(
         nodes=job.nodes,
         spread=cast(Spread, spec.get("spread", "centre")),
         capability=Capability(**spec["capability"]) if spec.get("capability") else None,
+        image=bool(spec.get("image")),
         organisation=str(job.organisation_id),
         priority=PRIORITIES[spec.get("priority", "normal")],
         not_before=_moment(spec, "not_before"),

@@ -96,8 +96,8 @@ def estimate(spec: JobSpec, *, viewer: Viewer, at: datetime) -> Estimate:
     uses, at most its walltime.
 
     Refuses ``permission_missing``, ``centre_unknown``, ``accelerator_unknown``,
-    ``job_fits_nowhere`` (with what would fit), ``job_needs_gangs``, ``job_excluded_everywhere``
-    (with the wish) and ``job_without_price``.
+    ``job_fits_nowhere`` (with what would fit), ``job_needs_gangs``, ``job_needs_images``,
+    ``job_excluded_everywhere`` (with the wish) and ``job_without_price``.
     """
     require(viewer, "prices.read")
     return price(spec, at=at)
@@ -205,6 +205,8 @@ def _options(spec: JobSpec, shapes: Sequence[Shape], books: Books) -> list[Centr
         excluded = excluded_by(spec, books.sites[cluster.centre_id], card, books.links)
         if spec.nodes > 1 and not cluster.gangs:
             excluded = "nodes"
+        if spec.image is not None and not cluster.images:
+            excluded = "image"
         lines, missing, hold = _lines(spec, cluster.centre_id, model, books)
         amount = sum(line.amount_fen for line in lines)
         if excluded is None and spec.price_max_fen is not None and amount > spec.price_max_fen:
@@ -269,6 +271,8 @@ def _unwished(spec: JobSpec, options: Sequence[CentreOption]) -> Refused:
     [(wish, _)] = wishes.most_common(1)
     if wish == "nodes":
         return Refused("job_needs_gangs", nodes=spec.nodes)
+    if wish == "image":
+        return Refused("job_needs_images", image=spec.image)
     return Refused("job_excluded_everywhere", wish=wish)
 
 

@@ -124,6 +124,7 @@ def _machines(at: datetime) -> list[Machine]:
         "memory_mib",
         "accelerators",
         "accelerator_model_id",
+        "cluster__images",
         "cluster__summary",
         "reported_at",
     )
@@ -138,6 +139,7 @@ def _machines(at: datetime) -> list[Machine]:
             rates=rate(centre, model),
             online=cluster in online,
             rack=rack,
+            images=images,
             summary_at=reported_at if summary else None,
         )
         for (
@@ -150,6 +152,7 @@ def _machines(at: datetime) -> list[Machine]:
             memory_mib,
             accelerators,
             model,
+            images,
             summary,
             reported_at,
         ) in nodes

@@ -362,6 +362,7 @@ class City:
             rates=machine.rates,
             online=machine.online,
             reserved=was.reserved,
+            images=machine.images,
             summary=machine,
             members=was.members,
             shapes=((machine.whole, 1),),

@@ -29,6 +29,8 @@ class Group:
     online: bool
     reserved: tuple[Reservation, ...]
     """The reservations every one of its machines is in."""
+    images: bool
+    """Whether they run jobs in images of their own."""
     summary: Machine | None
     members: tuple[int, ...]
     """Positions of its machines in ``City.machines``."""
@@ -98,6 +100,7 @@ def group(machines: Sequence[Machine], reservations: Sequence[Reservation]) -> l
                 rates=first.rates,
                 online=first.online,
                 reserved=tuple(kept.get(first.id, ())),
+                images=first.images,
                 summary=first if first.summary_at is not None else None,
                 members=tuple(positions),
                 shapes=tuple(sorted(shapes.items())),
@@ -128,6 +131,7 @@ def _keys(
             code(machine.card),
             code(machine.rates),
             machine.online,
+            machine.images,
             tuple(code(each) for each in kept.get(machine.id, ())),
             machine.id if machine.summary_at is not None else None,
         )

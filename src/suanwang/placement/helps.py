@@ -113,6 +113,9 @@ def _smaller(ask: Ask) -> Iterator[_Change]:
     if ask.where.domestic == "required":
         changed = replace(ask, where=replace(ask.where, domestic="preferred"))
         yield _Change("help_not_domestic_now", "help_not_domestic", changed, {})
+    if ask.image:
+        changed = replace(ask, image=False)
+        yield _Change("help_no_image_now", "help_no_image", changed, {})
     anywhere = Where(domestic=ask.where.domestic)
     if ask.where != anywhere:
         changed = replace(ask, where=anywhere)

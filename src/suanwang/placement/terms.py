@@ -113,6 +113,8 @@ class Machine:
     online: bool = True
     """Whether the agent of its cluster was heard lately."""
     rack: str = ""
+    images: bool = False
+    """Whether it runs a job in the container image the job names."""
     summary_at: datetime | None = None
     """Set for a summary: ``whole`` is all the nodes of a cluster together, and a start there may
     be refused by it."""
@@ -190,6 +192,8 @@ class Ask:
     spread: Spread = "centre"
     model: str | None = None
     capability: Capability | None = None
+    image: bool = False
+    """It names a container image to run in."""
     where: Where = Where()
     organisation: str = ""
     priority: int = 0

@@ -69,6 +69,8 @@ def _of_place(city: City, ask: Ask) -> list[Condition]:
         need("wait_no_machine", lambda g: True)
     if where.refused_by:
         need("wait_site_refused", lambda g: g.cluster_id not in where.refused_by)
+    if ask.image:
+        need("wait_no_images", lambda g: g.images)
     if where.tiers:
         need("wait_tier", lambda g: g.site.tier in where.tiers, tier=named(where.tiers))
     if where.kinds:

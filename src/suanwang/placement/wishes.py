@@ -130,7 +130,7 @@ class Wishes:
         whose = ask.organisation if self._city.reservations else ""
         key = (
             (ask.room, ask.nodes, ask.spread, ask.model, ask.goal),
-            (ask.capability, ask.where, whose),
+            (ask.capability, ask.image, ask.where, whose),
         )
         known = self._wishes.get(key)
         if known is None:

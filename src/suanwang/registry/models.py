@@ -187,6 +187,8 @@ class Cluster(models.Model):
     """Whether it takes new work."""
     gangs = models.BooleanField(default=False)
     """Whether its engine starts jobs of several nodes, as its agent last said."""
+    images = models.BooleanField(default=False)
+    """Whether its engine runs a job in the container image it names, as its agent last said."""
     summary = models.BooleanField(default=False)
     """Whether its nodes are sums its agent reports, as of ``Node.reported_at``, and no machines: a
     start there may be refused.

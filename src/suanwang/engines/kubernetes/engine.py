@@ -98,7 +98,7 @@ class KubernetesEngine:
             notes.append("no shared volume: jobs that ask for files out are not taken")
         if _older(self._version, (1, 26)):
             notes.append("older than 1.26: a pod deleted by others may be started again")
-        abilities = set()
+        abilities = {Ability.IMAGES}
         if self._settings.volcano is not None:
             abilities.add(Ability.GANGS)
         if found.free_known:

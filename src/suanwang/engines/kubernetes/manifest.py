@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from suanwang.core.image import full_name
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.kubernetes.facts import ATTEMPT, CONTAINER, MANAGED
 from suanwang.engines.kubernetes.settings import KubernetesSettings, Volcano
@@ -194,9 +195,13 @@ def _container(
             {"name": "own", "mountPath": f"{_OWN}/files", "subPath": "files", "readOnly": True}
         )
     resources = _resources(one.spec, card)
+    # With its host and tag: what a short name means is each node's own business otherwise.
+    image = full_name(one.spec.image) if one.spec.image is not None else settings.image
+    pull = {} if settings.image_pull is None else {"imagePullPolicy": settings.image_pull}
     return {
         "name": CONTAINER,
-        "image": settings.image,
+        "image": image,
+        **pull,
         "command": command,
         "workingDir": _HOME,
         "env": [

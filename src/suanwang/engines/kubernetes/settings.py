@@ -60,7 +60,11 @@ class KubernetesSettings(_Strict):
     """Strict: a word it does not know is refused."""
 
     image: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._/:@]{0,511}$")]
-    """The container image jobs run in. It needs ``/bin/bash``, ``/bin/sh`` and ``cp``."""
+    """The image of jobs that name none. It needs ``/bin/bash``, ``/bin/sh`` and ``cp``."""
+    image_pull: Literal["IfNotPresent", "Always", "Never"] | None = None
+    """When nodes fetch images; None: as Kubernetes does by itself (``latest`` always, others once).
+    Never: only what is on the node already.
+    """
     kubeconfig: Path | None = None
     """None: the service account of the pod the agent runs in."""
     context: Annotated[str, Field(max_length=253)] | None = None

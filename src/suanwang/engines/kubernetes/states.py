@@ -25,6 +25,9 @@ _NO_IMAGE = frozenset(
      "RegistryUnavailable", "CreateContainerConfigError", "CreateContainerError"}
 )  # fmt: skip
 
+_NEVER_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+"""Those that no waiting helps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -177,10 +180,11 @@ def _over_all(end: Seen, ended: Sequence[Seen]) -> Seen:
 
 
 def without_image(pods: Sequence[PodFacts], now: datetime, seconds_max: int) -> str:
-    """Why a placed job will not begin, once it has waited long enough; else nothing."""
+    """Why a placed job will not begin, once that is clear or it has waited long; else nothing."""
     for pod in pods:
         since = pod.bound_at or pod.created_at
         late = since is not None and now - since > timedelta(seconds=seconds_max)
+        late = late or pod.waiting in _NEVER_IMAGE
         if pod.phase == "Pending" and pod.waiting in _NO_IMAGE and late:
             return f"image_unavailable: {pod.waiting_message}"
     return ""

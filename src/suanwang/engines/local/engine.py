@@ -46,6 +46,7 @@ from suanwang.engines.port import (
     Stream,
     Submission,
     Usage,
+    image_refused,
 )
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -112,6 +113,8 @@ class LocalEngine:
 
     def _refuse(self, one: Submission) -> Rejected | None:
         spec, machine = one.spec, self._machine
+        if (refusal := image_refused(one)) is not None:
+            return refusal
         if spec.accelerators:
             return Rejected(one.key, True, "engine_no_node_fits", "no accelerators here")
         if spec.cores > len(machine.cpus) or spec.memory_mib > machine.memory_mib:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from suanwang.engines.port import Accepted, Rejected, Submission
+from suanwang.engines.port import Accepted, Rejected, Submission, image_refused
 from suanwang.engines.ray.cluster import Demand, Roster, demand
 from suanwang.engines.ray.dashboard import Dashboard, RayJob, Reply
 from suanwang.engines.ray.package import PackageTooLarge, task, write_package
@@ -63,7 +63,7 @@ class Intake:
         session = self._session()
         if record is not None and (settled := self._settle(one.key, record, session)):
             return settled
-        wanted = self._wanted(one)
+        wanted = image_refused(one) or self._wanted(one)
         if isinstance(wanted, Rejected):
             return wanted
         if record is None:

@@ -9,7 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from suanwang.engines.port import Accepted, EngineUnavailable, Rejected, Submission
+from suanwang.engines.port import (
+    Accepted,
+    EngineUnavailable,
+    Rejected,
+    Submission,
+    image_refused,
+)
 from suanwang.engines.slurm.account import CLEAN_PATH
 from suanwang.engines.slurm.demand import Offer
 from suanwang.engines.slurm.place import Places
@@ -105,6 +111,8 @@ class Intake:
                 self._spool.write(one.key, one.spec, known.submitted_at or time.time())
                 self._spool.taken(one.key, known.job_id)
             return Accepted(one.key, one.key)
+        if (refusal := image_refused(one)) is not None:
+            return refusal
         try:
             batch = self._batch(one, self._offer.gres_for(one.spec))
         except NotTaken as refused:

@@ -277,6 +277,8 @@ class _Hall:
 
     def _will_do(self, ask: Ask, machine: Machine) -> bool:
         room, card = ask.room, machine.card
+        if ask.image and not machine.images:
+            return False
         if not machine.online or machine.whole.cards < room.cards:
             return False
         if room.cards and not (card and ask.model in (None, card.model)):

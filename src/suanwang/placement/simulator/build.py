@@ -135,7 +135,16 @@ def _machines(
             rack = part.rack or f"{site.code}-{part.card or 'cpu'}-r{one % part.racks + 1}"
             yield (
                 Machine(
-                    first + number, name, cluster, site, whole, card, rate, centre.online, rack
+                    first + number,
+                    name,
+                    cluster,
+                    site,
+                    whole,
+                    card,
+                    rate,
+                    centre.online,
+                    rack,
+                    centre.images,
                 ),
                 power,
             )
@@ -187,6 +196,7 @@ def work_of(job: document.Job, starts_at: datetime, line: int = 0) -> Work:
         else terms.Capability(
             job.capability.precision, job.capability.gflops_min, job.capability.memory_min
         ),
+        image=job.image,
         where=_where(job.where),
         organisation=job.organisation,
         priority=job.priority,

@@ -167,6 +167,8 @@ class Centre(Part):
     nodes: list[Nodes] = []
     online: bool = True
     """Whether its agent is heard."""
+    images: bool = False
+    """Whether it runs jobs in a container image they name."""
     summary_every: Length | None = None
     """Set: only a summary of it is known, so often; a start there may be refused by it."""
     failures: Failures | None = None
@@ -251,6 +253,8 @@ class Wish(Part):
     """Free on each of the cards; less than 1000 is a share of one."""
     model: Code | None = None
     capability: Capability | None = None
+    image: bool = False
+    """It runs in a container image it names."""
     spread: Literal["any", "centre", "rack", "node"] = "centre"
     where: Where = Where()
     goal: Literal["cheapest", "fastest", "greenest", "balanced"] = "balanced"

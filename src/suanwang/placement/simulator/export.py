@@ -114,6 +114,7 @@ def _centre(code: str, machines: Sequence[Machine], known: Known) -> document.Ce
             for machine in machines
         ],
         online=any(machine.online for machine in machines),
+        images=any(machine.images for machine in machines),
         summary_every=60 if summaries else None,
     )
 
@@ -178,6 +179,7 @@ def _job(ask: Ask, ended: Mapping[UUID, bool]) -> document.Job:
             gflops_min=able.gflops_min,
             memory_min=able.memory_mib_min,
         ),
+        image=ask.image,
         spread=ask.spread,
         where=document.Where(
             centres=sorted(where.centres),

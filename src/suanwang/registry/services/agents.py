@@ -13,6 +13,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from suanwang.core.errors import NotAllowed, Refused
+from suanwang.engines.port import Ability
 from suanwang.people.scope import Viewer
 from suanwang.people.services import record
 from suanwang.registry.inventory import NodeReport
@@ -161,9 +162,10 @@ def report_nodes(
     if changed:
         cluster.revision = revision
         unknown = tuple(unknown_models(cluster))
-    if (cluster.gangs, cluster.summary) != (gangs, summary):
-        cluster.gangs, cluster.summary = gangs, summary
-        cluster.save(update_fields=["gangs", "summary"])
+    images = Ability.IMAGES in abilities
+    if (cluster.gangs, cluster.images, cluster.summary) != (gangs, images, summary):
+        cluster.gangs, cluster.images, cluster.summary = gangs, images, summary
+        cluster.save(update_fields=["gangs", "images", "summary"])
         changed = True
     agent.version, agent.isolation = version[:40], isolation[:60]
     agent.abilities = [one[:20] for one in abilities][:20]
