@@ -9,6 +9,7 @@ from pathlib import Path
 
 from suanwang.engines import files
 from suanwang.engines.local.boxes import Level
+from suanwang.engines.local.cards import NO_CARDS, Cards
 from suanwang.engines.local.plan import PLAN, Plan, sync_folder, write_json
 from suanwang.engines.local.sandbox import CLEAN_PATH, box_files
 from suanwang.engines.port import Submission
@@ -28,6 +29,7 @@ class LocalSettings:
     stream_bytes_max: int = 16 << 20
     read_only: tuple[str, ...] = ()
     """Further folders every job may read, such as shared data or compilers."""
+    cards: Cards = NO_CARDS
     tied_to: int | None = None
     """A supervisor's process id: when it ends, so do the jobs."""
     sandbox: str = "auto"
@@ -45,13 +47,20 @@ class Builder:
     tied_to: list[int] | None
 
     def build(
-        self, one: Submission, folder: Path, place: Path, *, cpus: list[int], uid: int | None
+        self,
+        one: Submission,
+        folder: Path,
+        place: Path,
+        *,
+        cpus: list[int],
+        cards: list[int],
+        uid: int | None,
     ) -> Plan:
         """Build aside and put it in place in one step: a crash leaves nothing half-built."""
         building = folder.with_name(f".new-{secrets.token_hex(6)}")
         building.mkdir(mode=self.passable)
         inside = building if place == folder else place
-        plan = self._plan(one, str(place), cpus, uid)
+        plan = self._plan(one, str(place), cpus, cards, uid)
         try:
             if inside != building:
                 if inside.exists():
@@ -79,14 +88,18 @@ class Builder:
             raise
         return plan
 
-    def _plan(self, one: Submission, place: str, cpus: list[int], uid: int | None) -> Plan:
+    def _plan(
+        self, one: Submission, place: str, cpus: list[int], cards: list[int], uid: int | None
+    ) -> Plan:
         settings, level, spec = self.settings, self.level, one.spec
         return Plan(
             key=one.key,
             place=place,
             interpreter=[] if spec.script.startswith("#!") else ["/bin/bash"],
-            environment=self._environment(one, place),
+            environment=self._environment(one, place, cards),
             cpus=cpus,
+            cards=cards,
+            devices=settings.cards.devices(cards),
             memory_mib=spec.memory_mib,
             walltime_seconds=spec.walltime_seconds,
             processes_max=settings.processes_max,
@@ -101,7 +114,7 @@ class Builder:
             tied_to=self.tied_to,
         )
 
-    def _environment(self, one: Submission, place: str) -> dict[str, str]:
+    def _environment(self, one: Submission, place: str, cards: list[int]) -> dict[str, str]:
         """Nothing of the agent's own; the job may override the first part, not the last."""
         boxed = self.level.sandbox == "bubblewrap"
         home = "/work" if boxed else f"{place}/work"
@@ -121,4 +134,5 @@ class Builder:
             "SUANWANG_CORES": str(one.spec.cores),
             "SUANWANG_MEMORY_MIB": str(one.spec.memory_mib),
         }
-        return usual | one.spec.environment | ours
+        held = self.settings.cards.told(cards, boxed=boxed)
+        return usual | one.spec.environment | held | ours

@@ -20,6 +20,7 @@ from suanwang.engines import files
 from suanwang.engines.local import cgroups, processes
 from suanwang.engines.local.boxes import Level, prepare_level, remove_place, sweep_places
 from suanwang.engines.local.build import Builder, LocalSettings
+from suanwang.engines.local.cards import Cards, seen
 from suanwang.engines.local.machine import Machine, read_machine
 from suanwang.engines.local.plan import (
     BEGAN,
@@ -85,11 +86,13 @@ class LocalEngine:
     # -- what there is ------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
-        return Capabilities("local", __version__, self._level.name, self._level.notes)
+        notes = (*self._level.notes, *_told_of(self._settings.cards))
+        return Capabilities("local", __version__, self._level.name, notes)
 
     def inventory(self) -> Sequence[NodeFacts]:
         machine = self._machine
-        return (NodeFacts(machine.name, len(machine.cpus), machine.memory_mib),)
+        cards = self._settings.cards.offered
+        return (NodeFacts(machine.name, len(machine.cpus), machine.memory_mib, cards),)
 
     # -- taking work ------------------------------------------------------------
 
@@ -115,13 +118,17 @@ class LocalEngine:
         spec, machine = one.spec, self._machine
         if (refusal := image_refused(one)) is not None:
             return refusal
-        if spec.accelerators:
-            return Rejected(one.key, True, "engine_no_node_fits", "no accelerators here")
+        if (why := self._settings.cards.refuse(spec)) is not None:
+            return Rejected(one.key, True, "engine_no_node_fits", why)
         if spec.cores > len(machine.cpus) or spec.memory_mib > machine.memory_mib:
             return Rejected(one.key, True, "engine_no_node_fits", "no node has so much")
         self._refresh_live()
         used = sum(plan.memory_mib for plan in self._live.values())
-        if spec.cores > len(self._free_cpus()) or used + spec.memory_mib > machine.memory_mib:
+        if (
+            spec.cores > len(self._free_cpus())
+            or spec.accelerators > len(self._free_cards())
+            or used + spec.memory_mib > machine.memory_mib
+        ):
             return Rejected(one.key, False, "engine_busy", "not free at the moment")
         return None
 
@@ -135,13 +142,22 @@ class LocalEngine:
         taken = {cpu for plan in self._live.values() for cpu in plan.cpus}
         return [cpu for cpu in self._machine.cpus if cpu not in taken]
 
+    def _free_cards(self) -> list[int]:
+        taken = {card for plan in self._live.values() for card in plan.cards}
+        return self._settings.cards.free(taken)
+
     def _prepare(self, one: Submission, folder: Path) -> None:
         taken = {plan.uid for plan in self._live.values()}
         place = self._level.place(one.key, folder)
         builder = Builder(self._settings, self._level, self._passable, self._tied_to)
         cpus = self._free_cpus()[: one.spec.cores]
         self._live[one.key] = builder.build(
-            one, folder, place, cpus=cpus, uid=self._level.free_uid(taken)
+            one,
+            folder,
+            place,
+            cpus=cpus,
+            cards=self._free_cards()[: one.spec.accelerators],
+            uid=self._level.free_uid(taken),
         )
 
     def _start_runner(self, folder: Path) -> None:
@@ -315,6 +331,16 @@ class LocalEngine:
         if folder is None:
             raise KeyError(ref)
         return folder
+
+
+def _told_of(cards: Cards) -> list[str]:
+    """In plain words: cards that are not there, or that are there and not offered."""
+    if cards.numbers:
+        return [f"{path} is not there: its card is not offered" for path in cards.missing]
+    return [
+        f"{count} cards of {name} are here and not offered: see accelerators in engine.yaml"
+        for name, count in seen()
+    ]
 
 
 def _moment(unix: float | None) -> datetime | None:

@@ -47,6 +47,10 @@ class Plan:
     cgroup_parents: dict[str, str] = field(default_factory=dict)
     """By controller, the folder in which the job's own group is made."""
     read_only: list[str] = field(default_factory=list)
+    cards: list[int] = field(default_factory=list)
+    """The cards it holds until it has ended, as the machine counts them."""
+    devices: list[str] = field(default_factory=list)
+    """The device files it may use."""
     tied_to: list[int] | None = None
     """The process id and start time of the supervisor without which the job must not stay."""
 

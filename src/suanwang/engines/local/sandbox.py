@@ -43,7 +43,9 @@ def bubblewrap_options(plan: Plan) -> list[str]:
         options += ["--ro-bind", extra, extra]
     options += [
         "--proc", "/proc",
-        "--dev", "/dev", "--size", scratch, "--tmpfs", _SHM, "--remount-ro", "/dev",
+        "--dev", "/dev", "--size", scratch, "--tmpfs", _SHM,
+        *(word for device in plan.devices for word in ("--dev-bind", device, device)),
+        "--remount-ro", "/dev",
         "--perms", "1777", "--size", scratch, "--tmpfs", _TMP,
         "--dir", "/var", "--symlink", _TMP, f"/var{_TMP}",
         "--bind", plan.work, "/work", "--ro-bind", plan.script, "/script",
