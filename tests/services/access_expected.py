@@ -116,6 +116,7 @@ WRITES: dict[str, Ask] = {
     "POST /api/v1/pool/reservations/{reservation_id}/cancellation": Ask(
         "nodes.reserve", "provider"
     ),
+    "POST /api/v1/pool/links/measurements": Ask("links.measure", "self", lambda side: {}),
     "PUT /api/v1/pool/links": Ask(
         "links.measure",
         "self",

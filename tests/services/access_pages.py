@@ -139,6 +139,12 @@ WRITES: dict[str, Ask] = {
             "reason": "检修",
         },
     ),
+    "links": Ask(
+        "links.measure",
+        "self",
+        lambda side: {"enter": "1", "one": "centre-a", "other": DIVISION, "latency_ms": "0.9"},
+    ),
+    "links-measure-all": Ask("links.measure", "self"),
     "kept-nodes-cancel": Ask("nodes.reserve", "provider"),
     "centre-verify": Ask("centres.verify", "provider", lambda side: {"local": "1"}),
     "rating-problem": Ask("rating.resolve", body=lambda side: {"reason": "无价"}),

@@ -118,6 +118,10 @@ class PlatformClient:
     def usage(self, records: Sequence[Mapping[str, Any]]) -> messages.Taken:
         return self._post("usage", {"records": list(records)}, messages.Taken)
 
+    def link(self, found: Mapping[str, Any]) -> messages.Noted:
+        """What a measurement came to, or why it came to nothing."""
+        return self._post("links", found, messages.Noted)
+
     def log(self, attempt_id: str, stream: str, offset: int, data: bytes) -> int:
         """Hand over a piece of output; the offset from which the platform wants more."""
         path = f"logs/{attempt_id}/{stream}?offset={offset}"

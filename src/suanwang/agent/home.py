@@ -71,6 +71,11 @@ class Home:
         return self.root / "energy.yaml"
 
     @property
+    def measure_file(self) -> Path:
+        """Whether, and where, other centres may measure the way to here."""
+        return self.root / "measure.yaml"
+
+    @property
     def drain_mark(self) -> Path:
         """While it is there, no new work is taken."""
         return self.root / "draining"

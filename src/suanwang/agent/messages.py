@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -63,12 +63,26 @@ class GiveWay(_Answer):
     grace_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)]
 
 
+class Measure(_Answer):
+    """A measurement of the way between two agents, and this one's part in it."""
+
+    id: UUID
+    role: Literal["ask", "listen"]
+    secret: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Known to the two agents and the platform; proves who they are to each other."""
+    address: Annotated[str, Field(max_length=120)] = ""
+    """Of the one that listens, as host:port."""
+    seconds: Annotated[int, Field(ge=1, le=600)]
+    """How long it is announced for."""
+
+
 class Orders(_Answer):
     """What to start and what to stop. One unreadable lease does not hide the others."""
 
     leases: Annotated[list[dict[str, Any]], Field(max_length=10_000)] = []
     cancel: Annotated[list[UUID], Field(max_length=10_000)] = []
     give_way: Annotated[list[GiveWay], Field(max_length=10_000)] = []
+    measure: Annotated[list[Measure], Field(max_length=100)] = []
     drain: bool = False
     """Whether the platform wants this agent to take no new work."""
     server_time: AwareDatetime
@@ -98,6 +112,10 @@ class Taken(_Answer):
             if isinstance(one, dict) and isinstance(one.get("sequence"), int):
                 taken.add((str(one.get("attempt_id")), one["sequence"]))
         return taken
+
+
+class Noted(_Answer):
+    """It was taken."""
 
 
 class LogTaken(_Answer):

@@ -24,6 +24,7 @@ from suanwang.agent.gate import Gate
 from suanwang.agent.home import Home
 from suanwang.agent.inventory import Inventory
 from suanwang.agent.keeper import FileInLater, FileInWrong, Keeper
+from suanwang.agent.measure import Measurer
 from suanwang.agent.messages import Orders
 from suanwang.agent.spool import Spool
 from suanwang.agent.yaml_file import FileWrong
@@ -105,6 +106,7 @@ class Agent:
         )
         self._inventory = Inventory(engine)
         self._delivery = Delivery(self._client, self._spool, engine, self._keeper, self._now)
+        self._measurer = Measurer(home.measure_file, self._client.link)
         self._stop_jobs = stop_jobs
         self._tied = _watch(tied_to)
         self._wait_seconds = wait_seconds
@@ -126,6 +128,7 @@ class Agent:
         self._stopping.set()
         self._wake.set()
         self._knock.set()
+        self._measurer.stop()
 
     def run(self) -> None:
         """Work until stopped. Whatever was not delivered is delivered by the next run."""
@@ -226,6 +229,7 @@ class Agent:
         if not due and not self._inventory.changed:
             return
         report = self._inventory.report() | {"version": __version__}
+        report["measure_address"] = self._measurer.address()
         try:
             answer = self._client.report(report)
         except (PlatformUnavailable, PlatformRefused) as error:
@@ -302,6 +306,7 @@ class Agent:
                 log.exception("a poll failed")
                 self._stopping.wait(backoff.failed())
                 continue
+            self._measurer.take(orders.measure)
             if backoff.worked():
                 self._report_at = self._deliver_at = 0.0
                 log.info("the platform answers again")

@@ -62,6 +62,7 @@ NAVIGATION: Final = (
             Entry("/pool", _("Pool"), roles=frozenset({Role.OPERATOR})),
             Entry("/shares", _("Shares"), ("shares.set",)),
             Entry("/kept-nodes", _("Kept nodes"), ("nodes.reserve",)),
+            Entry("/links", _("Links"), ("links.measure",)),
             Entry("/my-centres", _("Our centres"), ("centres.manage",)),
             Entry("/agents", _("Agents"), ("agents.enrol",), waits=waiting.silent_agents),
             Entry("/rating-problems", _("Rating problems"), ("rating.resolve",),

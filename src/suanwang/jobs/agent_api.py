@@ -71,6 +71,8 @@ class ReportIn(In):
     isolation: str = Field("", max_length=60)
     gangs: bool = False
     """Whether the engine starts jobs of several nodes."""
+    measure_address: str = Field("", max_length=120)
+    """Where other centres' agents may measure the way to it, as host:port; empty: nowhere."""
     summary: bool = False
     """Whether the nodes are sums over a cluster that does not tell more, and no machines."""
 
@@ -135,10 +137,36 @@ class GiveWayOut(Schema):
     """So long it may still save its work; then it is stopped, and its job queues again."""
 
 
+class MeasureOut(Schema):
+    """A part in a measurement of the way to another centre's agent."""
+
+    id: UUID
+    role: str
+    secret: str
+    address: str
+    seconds: int
+
+
+class LinkFoundIn(In):
+    """What a measurement came to, or why it came to nothing."""
+
+    id: UUID
+    failed: str = Field("", max_length=40)
+    latency_us: int = Field(0, ge=0, le=2**31 - 1)
+    latency_p95_us: int = Field(0, ge=0, le=2**31 - 1)
+    there_mbps: int = Field(0, ge=0, le=2**31 - 1)
+    back_mbps: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class LinkFoundOut(Schema):
+    state: str
+
+
 class PollOut(Schema):
     leases: list[LeaseOut]
     cancel: list[UUID]
     give_way: list[GiveWayOut]
+    measure: list[MeasureOut]
     drain: bool
     """Whether no new work is to be taken until further notice."""
     server_time: datetime
@@ -245,6 +273,7 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
         gangs=payload.gangs,
         summary=payload.summary,
         abilities=payload.abilities,
+        measure_address=payload.measure_address,
         gone=payload.gone,
         after=payload.after,
         revision=payload.revision,
@@ -309,9 +338,18 @@ def poll(request: HttpRequest, payload: PollIn) -> Any:
         "leases": found.leases,
         "cancel": found.cancel,
         "give_way": found.give_way,
+        "measure": registry.parts_of(agent, at=clock.now()),
         "drain": agent.drain_ordered,
         "server_time": clock.now(),
     }
+
+
+@agent_router.post("/links", response=LinkFoundOut, auth=signed_agent)
+def link_found(request: HttpRequest, payload: LinkFoundIn) -> Any:
+    """What a measurement came to. Idempotent by measurement."""
+    found = payload.model_dump(exclude={"id", "failed"})
+    said = payload.failed or registry.Figures(**found)
+    return registry.take_measurement(_agent(request), payload.id, said, at=clock.now())
 
 
 @agent_router.post("/states", response=TakenOut, auth=signed_agent)

@@ -88,6 +88,33 @@ class LinkOut(Schema):
     bandwidth_mbps: int
     measured_at: datetime
     measured_by: str
+    by_agents: bool
+    """Measured by the two centres' agents, not entered by a person."""
+
+
+class MeasurementIn(In):
+    """Two centres whose agents are to measure the way between them; neither: all there are."""
+
+    one: str = Field("", max_length=40)
+    other: str = Field("", max_length=40)
+
+
+class MeasurementOut(Schema):
+    id: UUID
+    one: str = Field(alias="asks.cluster.centre.code")
+    other: str = Field(alias="listens.cluster.centre.code")
+    """The one that listens."""
+    state: str
+    reason: str
+    """Why it failed, as a code."""
+    latency_us: int | None
+    latency_p95_us: int | None
+    there_mbps: int | None
+    """From ``one`` to ``other``."""
+    back_mbps: int | None
+    asked_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
 
 
 @router.get("/shares", response=Page[PoolShareOut])
@@ -157,6 +184,26 @@ def measure_link(request: HttpRequest, payload: LinkIn) -> Link:
     viewer = viewer_of(request)
     require(viewer, "links.measure")
     return registry_services.measure_link(**payload.model_dump(), actor=viewer, at=clock.now())
+
+
+@router.get("/links/measurements", response=Page[MeasurementOut])
+def measurements(request: HttpRequest, paging: Query[Paging]) -> Any:
+    """What agents were asked to measure, and what came of it; the newest first."""
+    viewer = viewer_of(request)
+    require(viewer, "links.measure")
+    found = registry.link_measurements(viewer)
+    return page(found, cursor=paging.cursor, limit=paging.limit, order=("-asked_at", "id"))
+
+
+@router.post("/links/measurements", response={202: list[MeasurementOut]})
+def ask_measurement(request: HttpRequest, payload: MeasurementIn) -> Any:
+    """Let agents measure the way between two centres, or between all that can be measured."""
+    viewer, at = viewer_of(request), clock.now()
+    require(viewer, "links.measure")
+    if not payload.one and not payload.other:
+        return Status(202, registry_services.ask_all(actor=viewer, at=at))
+    asked = registry_services.ask_measurement(payload.one, payload.other, actor=viewer, at=at)
+    return Status(202, [asked])
 
 
 def _share_out(row: OrganisationShare) -> Mapping[str, Any]:

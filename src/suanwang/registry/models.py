@@ -127,6 +127,8 @@ class Link(models.Model):
     measured_at = models.DateTimeField()
     measured_by = models.CharField(max_length=80)
     """Who said so: an agent's cluster, or an operator."""
+    by_agents = models.BooleanField(default=False)
+    """Measured by two agents, not entered by a person."""
 
     class Meta:
         constraints = [
@@ -266,7 +268,54 @@ class SiteAgent(models.Model):
     states_owed = models.PositiveIntegerField(default=0)
     usage_owed = models.PositiveIntegerField(default=0)
     """What it had not delivered yet when last heard."""
+    measure_address = models.CharField(max_length=120, blank=True)
+    """Where other centres' agents may measure the way to it; empty: it does not listen."""
+    measuring_until = models.DateTimeField(null=True)
+    """Until when it may have a part in a measurement, so that no other poll looks for one."""
     revoked_at = models.DateTimeField(null=True)
+
+
+class LinkMeasurement(models.Model):
+    """A measurement of the way between two centres by their agents, asked for by a person."""
+
+    SCOPE: ClassVar = Scope(
+        organisations=(
+            "asks__cluster__centre__provider_id",
+            "listens__cluster__centre__provider_id",
+        )
+    )
+
+    class State(models.TextChoices):
+        ASKED = "asked"
+        DONE = "done"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    asks = models.ForeignKey(SiteAgent, models.PROTECT, related_name="+")
+    listens = models.ForeignKey(SiteAgent, models.PROTECT, related_name="+")
+    secret = models.CharField(max_length=64)
+    """Told to the two agents alone; useless once it is over."""
+    state = models.CharField(max_length=8, choices=State, default=State.ASKED)
+    reason = models.CharField(max_length=40, blank=True)
+    """Why it failed, as a code."""
+    latency_us = models.PositiveIntegerField(null=True)
+    latency_p95_us = models.PositiveIntegerField(null=True)
+    there_mbps = models.PositiveIntegerField(null=True)
+    """From the one that asks to the one that listens."""
+    back_mbps = models.PositiveIntegerField(null=True)
+    asked_by = models.CharField(max_length=80)
+    asked_at = models.DateTimeField(db_index=True)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="measured_or_not",
+                condition=(Q(state="done") & Q(latency_us__isnull=False))
+                | (~Q(state="done") & Q(latency_us=None)),
+            )
+        ]
 
 
 class Price(models.Model):

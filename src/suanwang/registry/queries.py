@@ -25,6 +25,7 @@ from suanwang.registry.models import (
     Division,
     EnergyReading,
     Link,
+    LinkMeasurement,
     Node,
     Price,
     SiteAgent,
@@ -183,6 +184,27 @@ def online_clusters(at: datetime) -> set[UUID]:
         revoked_at=None, enrolled_at__isnull=False, last_seen_at__gte=at - ONLINE_WITHIN
     )
     return set(alive.values_list("cluster_id", flat=True))
+
+
+def measurable_agents(at: datetime) -> dict[str, SiteAgent]:
+    """An agent for each centre that has one online, by the centre's code; one that listens, if
+    there is one.
+    """
+    online = SiteAgent.objects.filter(
+        revoked_at=None, enrolled_at__isnull=False, last_seen_at__gte=at - ONLINE_WITHIN
+    )
+    rows = online.select_related("cluster__centre").order_by("-last_report_at", "id")
+    found: dict[str, SiteAgent] = {}
+    for agent in sorted(rows, key=lambda one: not one.measure_address):
+        found.setdefault(agent.cluster.centre.code, agent)
+    return found
+
+
+def link_measurements(viewer: Viewer) -> QuerySet[LinkMeasurement]:
+    """Measurements a viewer may see: its own centres', or all for the city's offices."""
+    return visible(LinkMeasurement, viewer).select_related(
+        "asks__cluster__centre", "listens__cluster__centre"
+    )
 
 
 def shut_clusters(at: datetime) -> set[UUID]:

@@ -34,16 +34,16 @@ MEMORY_MIB = 64
 class Site:
     """A centre of this machine, with an agent that an operator starts and stops."""
 
-    def __init__(self, city: City, url: str, home: Path) -> None:
+    def __init__(self, city: City, url: str, home: Path, code: str = "here") -> None:
         self.city = city
         self.home = home
         self.process: subprocess.Popen[bytes] | None = None
         at = clock.now()
-        place = centre(city.provider, "here", "general")
+        place = centre(city.provider, code, "general")
         for meter in ("core_seconds", "memory_mib_seconds"):
             price(place, city.provider, meter, 360, 3600)
         cluster = registry.register_cluster(
-            place, name="here", engine="local", actor=city.provider, at=at
+            place, name=code, engine="local", actor=city.provider, at=at
         )
         self.cluster = cluster
         _, token = registry.create_enrolment(cluster, actor=city.provider, at=at)
@@ -70,6 +70,15 @@ class Site:
         self.process.send_signal(number)
         self.process.wait(30)
         self.process = None
+
+    def finish(self) -> None:
+        """Leave nothing of it running, and no request of it unanswered."""
+        if self.process is not None:
+            self.stop()
+        if (places := self.home / "engine" / "places").is_symlink():
+            shutil.rmtree(places.readlink(), ignore_errors=True)
+        bells.switchboard.close()
+        until(lambda: others_connected() == 0)
 
     def submit(self, script: str, files: dict[str, bytes] | None = None, **asked: Any) -> Job:
         """A job for this centre, placed."""
@@ -103,13 +112,7 @@ def site(open_city: City, live_server: Any, tmp_path: Path) -> Iterator[Site]:
     site.start()
     until(lambda: Node.objects.filter(cluster=site.cluster).exists())
     yield site
-    if site.process is not None:
-        site.stop()
-    if (places := site.home / "engine" / "places").is_symlink():
-        shutil.rmtree(places.readlink(), ignore_errors=True)
-
-    bells.switchboard.close()
-    until(lambda: others_connected() == 0)
+    site.finish()
 
 
 def others_connected() -> int:

@@ -22,22 +22,37 @@ from suanwang.registry.services.centres import (
     take_energy,
     verify_centre,
 )
+from suanwang.registry.services.links import (
+    Figures,
+    Part,
+    ask_all,
+    ask_measurement,
+    give_up,
+    parts_of,
+    take_measurement,
+)
 from suanwang.registry.services.prices import set_price
 from suanwang.registry.services.surroundings import describe_centre, measure_link
 
 __all__ = [
     "Door",
+    "Figures",
+    "Part",
     "Reported",
+    "ask_all",
+    "ask_measurement",
     "close_centre",
     "create_enrolment",
     "declare_nodes",
     "describe_centre",
     "enrol",
+    "give_up",
     "load_accelerators",
     "load_divisions",
     "measure_link",
     "open_cluster",
     "order_drain",
+    "parts_of",
     "register_centre",
     "register_cluster",
     "report_energy",
@@ -46,6 +61,7 @@ __all__ = [
     "seen",
     "set_price",
     "take_energy",
+    "take_measurement",
     "told",
     "verify_centre",
 ]

@@ -128,6 +128,7 @@ def report_nodes(
     gangs: bool = False,
     summary: bool = False,
     abilities: Sequence[str] = (),
+    measure_address: str = "",
     gone: Collection[str] = (),
     after: str = "",
     revision: str = "",
@@ -169,17 +170,27 @@ def report_nodes(
         changed = True
     agent.version, agent.isolation = version[:40], isolation[:60]
     agent.abilities = [one[:20] for one in abilities][:20]
+    agent.measure_address = measure_address[:120]
     agent.last_seen_at = agent.last_report_at = at
     with connection.cursor() as cursor:
         cursor.execute(
-            _REPORTED, [agent.version, agent.isolation, agent.abilities, at, at, agent.pk]
+            _REPORTED,
+            [
+                agent.version,
+                agent.isolation,
+                agent.abilities,
+                agent.measure_address,
+                at,
+                at,
+                agent.pk,
+            ],
         )
     return Reported(revision, full_wanted=False, changed=changed, unknown_models=unknown)
 
 
 _REPORTED = """
     UPDATE registry_siteagent
-       SET version = %s, isolation = %s, abilities = %s::varchar[],
+       SET version = %s, isolation = %s, abilities = %s::varchar[], measure_address = %s,
            last_seen_at = %s, last_report_at = %s
      WHERE id = %s
 """

@@ -91,6 +91,7 @@ def measure_link(
             "bandwidth_mbps": bandwidth_mbps,
             "measured_at": at,
             "measured_by": str(actor.person),
+            "by_agents": False,
         },
     )
     record(
