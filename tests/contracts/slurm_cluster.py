@@ -95,7 +95,7 @@ class SlurmCluster:
         process = self._running.pop(name)
         process.kill() if kill else process.terminate()
         try:
-            process.wait(15)
+            process.wait(60 if name == "slurmctld" else 15)  # it saves what it knows of jobs
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
