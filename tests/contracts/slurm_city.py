@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
@@ -98,6 +99,14 @@ class Centre(AgentProcess):
     def kill(self) -> None:
         self.end(signal.SIGKILL)
         self.start()
+
+    def knows_the_end_of(self, *wanted: Job) -> bool:
+        """Whether the agent has seen it, and written down."""
+        ids = [str(job.attempts.get().pk) for job in wanted]
+        with sqlite3.connect(f"file:{self.home}/spool.sqlite?mode=ro", uri=True) as spool:
+            words = f"attempt_id IN ({','.join('?' * len(ids))}) AND phase = 'ended'"
+            asked = f"SELECT count(*) FROM attempts WHERE {words}"  # noqa: S608
+            return bool(spool.execute(asked, ids).fetchone()[0] == len(ids))
 
     def slurm_jobs(self, *fields: str, **where: str) -> list[list[str]]:
         """What accounting has of all jobs of this centre, a row each: name and fields."""
@@ -189,7 +198,9 @@ class SlurmCity:
 
     def told(self) -> list[Any]:
         rows = JobEvent.objects.order_by("job", "at").values_list("job", "state", "facts")
-        return [*rows, *(one.log[-3000:] for one in self.centres if one.log_file.exists())]
+        logs = [one.log[-2000:] for one in self.centres if one.log_file.exists()]
+        nodes = self.slurm.run("sinfo", "-h", "-N", "-o", "%N %T %E")
+        return [nodes, self.slurm.run("squeue", "-h", "-o", "%i %T %j %R"), *logs, *rows]
 
     def until_state(self, state: str, *wanted: Job) -> None:
         ids = [job.pk for job in wanted]
