@@ -95,7 +95,7 @@ class SlurmCluster:
         process = self._running.pop(name)
         process.kill() if kill else process.terminate()
         try:
-            process.wait(15)
+            process.wait(60 if name == "slurmctld" else 15)  # it saves what it knows of jobs
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -147,9 +147,11 @@ class SlurmCluster:
         self._spawn("slurmdbd", "-D", user="slurm")
         wait_until(lambda: _answers(self.ports["dbd"]), "accounting answers")
 
-    def start_controller(self, *, forgetful: bool = False) -> None:
-        """Forgetful: without what it knew of jobs, as after the loss of its state."""
-        if forgetful:
+    def start_controller(self, *, forgetful: bool = False, killed: bool = False) -> None:
+        """Forgetful: without what it knew of jobs, as after the loss of its state. Killed: without
+        the last seconds, whose ids it would give out again, and then drain the nodes for it.
+        """
+        if forgetful or killed:
             self._first_job_id += 10_000  # ids are not given out twice
             self._write_configuration()
         self._spawn("slurmctld", "-D", *(["-c"] if forgetful else []), user="slurm")

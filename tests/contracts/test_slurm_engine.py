@@ -366,6 +366,24 @@ def test_slurms_own_refusals_are_understood(bench: SlurmBench) -> None:
     transport.close()
 
 
+def test_what_cannot_start_just_now_is_taken_once_and_waits(
+    slurm: SlurmCluster, make: Make
+) -> None:
+    """Over REST the answer names an error beside the job id while every node is drained."""
+    benches = [make(rest=rest, partition="p0") for rest in (True, False)]
+    node = slurm.nodes[0]
+    slurm.scontrol("update", f"nodename={node}", "state=drain", "reason=test")
+    try:
+        refs = [submit(bench, "a1", "true") for bench in benches]
+        for bench, ref in zip(benches, refs, strict=True):
+            assert look(bench, ref).state is EngineState.QUEUED
+    finally:
+        slurm.scontrol("update", f"nodename={node}", "state=resume")
+    for bench, ref in zip(benches, refs, strict=True):
+        assert ended(bench, ref).state is EngineState.SUCCEEDED
+        assert count(bench, "a1") == 1
+
+
 def test_a_partition_that_is_not_there_is_a_refusal(make: Make) -> None:
     for rest in (True, False):
         refused = answer(make(rest=rest, partition="nope"), "a1")

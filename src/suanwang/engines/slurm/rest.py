@@ -101,13 +101,16 @@ class Rest:
         body = {"script": batch.script, "job": job}
         answer = self._asked("POST", f"/slurm/{self._speak()}/job/submit", body)
         job_id = number(answer.get("job_id"))
-        if said := errors(answer):
-            if job_id:
-                self.cancel([job_id])
-            raise refusal(said)
-        if not job_id:
-            raise EngineUnavailable("slurmrestd says neither a job id nor an error")
-        return job_id
+        if not (said := errors(answer)):
+            if not job_id:
+                raise EngineUnavailable("slurmrestd says neither a job id nor an error")
+            return job_id
+        why = refusal(said)
+        if job_id and not (isinstance(why, NotTaken) and why.permanent):
+            return job_id  # it was taken, and is told why it cannot start just now
+        if job_id:
+            self.cancel([job_id])
+        raise why
 
     def signal(self, ids: Sequence[int]) -> None:
         self._cancel(ids, "?signal=TERM")
