@@ -33,6 +33,7 @@ from suanwang.people.models import Duty, Member, Organisation, Person, SignInFai
 from suanwang.people.roles import OrganisationKind, Role
 from suanwang.people.scope import Viewer
 from suanwang.registry import models as registry
+from suanwang.site import clock
 
 from . import access_papers
 from .people_setting import (
@@ -211,6 +212,16 @@ def _centre(side: Side, own: str) -> None:
         version=own,
         isolation=own,
         enrolled_at=AT,
+        last_seen_at=clock.now() + YEAR,  # it stays online through the walk
+        measure_address=own,
+    )
+    keep["measurement"] = registry.LinkMeasurement.objects.create(
+        asks=agent,
+        listens=agent,
+        secret=f"leakv{name}".ljust(64, "0"),
+        asked_by=own,
+        asked_at=AT,
+        expires_at=AT,
     )
     keep["link"] = registry.Link.objects.create(
         one=centre.code, other=f"place-{name}", latency_us=900, measured_at=AT, measured_by="-"

@@ -266,6 +266,7 @@ WRITES: dict[str, Ask] = {
         AGENT, body=lambda side: {"token": "guess", "public_key": "A" * 43 + "=", "version": "1"}
     ),
     "POST /api/v1/agent/report": Ask(AGENT, body=lambda side: {"nodes": [], "engine": "local"}),
+    "POST /api/v1/agent/links": Ask(AGENT, body=lambda side: {"id": str(uuid4())}),
     "POST /api/v1/agent/energy": Ask(AGENT, body=lambda side: {"readings": []}),
     "POST /api/v1/agent/poll": Ask(AGENT, body=lambda side: {}),
     "POST /api/v1/agent/states": Ask(AGENT, body=lambda side: {"events": []}),

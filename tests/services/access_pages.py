@@ -201,6 +201,7 @@ FORMS_ALONE = frozenset(
         "language",
         "large-type",
         "job-cancel",
+        "links-measure-all",
         "invoice-issue",
         "invoice-pay",
         "invoice-slip",
