@@ -47,6 +47,10 @@ class Plan:
     cgroup_parents: dict[str, str] = field(default_factory=dict)
     """By controller, the folder in which the job's own group is made."""
     read_only: list[str] = field(default_factory=list)
+    image: str = ""
+    """The full name of the container image it runs in; empty: this machine's own programs."""
+    image_root: str = ""
+    """The folder of that image's files, read-only to the job."""
     tied_to: list[int] | None = None
     """The process id and start time of the supervisor without which the job must not stay."""
 

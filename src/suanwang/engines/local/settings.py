@@ -36,6 +36,10 @@ class LocalOptions(BaseModel):
         Field(max_length=100),
     ] = []
     """Further folders every job may read, such as shared data or compilers."""
+    images: Literal["none", "podman"] = "none"
+    """podman: jobs may name container images podman has on this machine, any of them. They run in
+    the same box as all jobs; nothing is fetched.
+    """
     tied_to: Annotated[StrictInt, Field(ge=1)] | None = None
     """End all jobs when the process with this id is gone."""
     sandbox: Literal["auto", "session"] = "auto"
