@@ -14,11 +14,12 @@ import pytest
 
 from .agent_process import AgentProcess, processes_of
 from .engine_benches import no_skip_in_ci
+from .image_store import image_store, images
 from .platform_double import PlatformDouble
 from .ray_bench import ray_cluster
 from .slurm_cluster import SlurmCluster, why_no_slurm
 
-__all__ = ["agent", "platform", "ray_cluster", "slurm"]
+__all__ = ["agent", "image_store", "images", "platform", "ray_cluster", "slurm"]
 
 
 @pytest.fixture
