@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from suanwang.core.jobspec import JobSpec
+from suanwang.engines.local.images import ImageComing, Images
 from suanwang.engines.local.podman import inspect
+from suanwang.engines.local.sandbox import bubblewrap_path
 from suanwang.engines.port import Ability, EngineState, Rejected, Submission
 
 from .engine_benches import LocalBench, ended, no_skip_in_ci, output, submit, until
@@ -123,6 +128,36 @@ def test_a_job_goes_on_where_the_restarted_engine_runs_no_images_any_more(
     assert (answer.permanent, answer.code) == (True, "image_not_supported")
     assert ended(bench, ref).state is EngineState.SUCCEEDED
     assert output(bench, ref) == f"begun\n{MARK}"
+
+
+def test_a_large_image_is_waited_for_in_turns_and_unpacked_once(images: ImageStore) -> None:
+    """An agent must not stand still over it: the submission is made again until it is there."""
+    if bubblewrap_path() is None:
+        pytest.skip(no_skip_in_ci("bubblewrap is not installed"))
+    place = Path(tempfile.mkdtemp(prefix="sw-images-"))
+    place.chmod(0o711)  # who unpacks must pass through
+    try:
+        kept = Images(place / "kept", 65_533 if os.geteuid() == 0 else None, [])
+        turns, image = 0, None
+        deadline = time.monotonic() + 60
+        while image is None:
+            assert time.monotonic() < deadline
+            try:
+                image = kept.get(IMAGE, wait_seconds=0)
+            except ImageComing:
+                turns += 1
+        assert turns >= 1
+        assert kept.get(IMAGE, wait_seconds=0) == image
+        [unpacked] = (place / "kept").iterdir()
+        assert image.root == str(unpacked / "work")
+
+        os.utime(unpacked / "image.json", (0, 0))
+        kept.prune({image.root})
+        assert unpacked.exists()
+        kept.prune(set())
+        assert list((place / "kept").iterdir()) == []
+    finally:
+        shutil.rmtree(place)
 
 
 def test_without_a_box_there_are_no_images(images: ImageStore, tmp_path: Path) -> None:
