@@ -17,6 +17,7 @@ import pytest
 from ..services.pool.conftest import City, bare, open_city
 from .agent_process import AgentProcess, processes_of
 from .engine_benches import no_skip_in_ci
+from .image_store import image_store, images
 from .kubernetes_cluster import kubernetes_cluster
 from .platform_double import PlatformDouble
 from .ray_bench import ray_cluster
@@ -24,8 +25,8 @@ from .slurm_city import SlurmCity
 from .slurm_cluster import SlurmCluster, why_no_slurm
 
 __all__ = [
-    "agent", "bare", "kubernetes_cluster", "open_city", "platform", "ray_cluster", "slurm",
-    "slurm_city",
+    "agent", "bare", "image_store", "images", "kubernetes_cluster", "open_city", "platform",
+    "ray_cluster", "slurm", "slurm_city",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from suanwang.core.clock import SimulatedClock
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.local.build import LocalSettings
 from suanwang.engines.local.engine import LocalEngine
+from suanwang.engines.local.plan import read_plan
 from suanwang.engines.memory import InMemoryEngine, Outcome
 from suanwang.engines.port import Accepted, Engine, NodeFacts, Observation, Submission
 
@@ -60,9 +62,10 @@ class MemoryBench:
 
 
 class LocalBench:
-    """The local engine on this machine."""
+    """The local engine on this machine; with an image every job runs in that."""
 
-    def __init__(self, root: Path, **settings: Any) -> None:
+    def __init__(self, root: Path, image: str = "", **settings: Any) -> None:
+        self.image, self.fields = image, {"image": image} if image else {}
         self.settings = LocalSettings(root / "engine", **settings)
         self.engine: Engine = LocalEngine(self.settings)
 
@@ -71,6 +74,21 @@ class LocalBench:
 
     def again(self) -> None:
         self.engine = LocalEngine(self.settings)
+
+    def image_of(self, ref: str) -> str:
+        plan = read_plan(self.settings.root / "jobs" / ref)
+        assert plan.image_root
+        return plan.image
+
+    def close(self) -> None:
+        """End what runs, and leave nothing beside the folder either."""
+        running = [entry.name for entry in (self.settings.root / "jobs").iterdir()]
+        self.engine.cancel(running, 0)
+        for ref in running:
+            ended(self, ref)
+        self.engine.forget(running)
+        if (places := self.settings.root / "places").is_symlink():
+            shutil.rmtree(places.readlink())
 
     def with_settings(self, **settings: Any) -> None:
         self.settings = replace(self.settings, **settings)
@@ -100,7 +118,8 @@ def _plan(_key: str, spec: JobSpec) -> Outcome:
 def submit(bench: Bench, key: str, script: str, **fields: Any) -> str:
     """Submit one job that must be taken; its ref."""
     inputs = fields.pop("inputs", {})
-    spec = JobSpec.model_validate({"script": script, "memory_mib": 256} | fields)
+    usual = {"script": script, "memory_mib": 256} | getattr(bench, "fields", {})
+    spec = JobSpec.model_validate(usual | fields)
     answer = bench.engine.submit([Submission(key, spec, inputs)])[0]
     assert isinstance(answer, Accepted), answer
     return answer.ref

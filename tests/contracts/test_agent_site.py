@@ -20,6 +20,7 @@ from suanwang.agent.engine_file import commented, read_choice
 from suanwang.agent.yaml_file import FileWrong
 
 from .agent_process import AgentProcess, job, until
+from .image_store import IMAGE, MARK, ImageStore
 from .platform_double import TOKEN, PlatformDouble
 
 
@@ -116,6 +117,30 @@ def test_an_organisation_is_refused_by_its_id_or_its_name(
     platform.until_ended(welcome, denied)
     assert platform.told[welcome].states[-1] == "succeeded"
     assert platform.told[denied].events[-1]["refusal"]["code"] == "site_organisation_refused"
+
+
+def test_an_image_the_site_denies_never_starts_however_it_is_written(
+    agent: AgentProcess, platform: PlatformDouble, images: ImageStore
+) -> None:
+    agent.environment["CONTAINERS_STORAGE_CONF"] = str(images.config)
+    (agent.home / "engine.yaml").write_text("engine: local\nimages: podman\n")
+    (agent.home / "site.yaml").write_text("images: {deny: ['docker.io/library/python:*']}")
+    allowed = platform.lease(job("cat /mark", image=IMAGE))
+    denied = platform.lease(job("true", image="Docker.io/python"))
+    unknown = platform.lease(job("true", image="registry.invalid/lab/tool:1"))
+    agent.start()
+    platform.until_ended(allowed, denied, unknown)
+    assert platform.reports[0]["abilities"] == ["images"]
+    assert platform.told[allowed].states[-1] == "succeeded", platform.told[allowed].events
+    assert platform.told[allowed].logs["stdout"].decode() == MARK
+    assert platform.told[denied].states == ["accepted", "refused"]
+    refusal = platform.told[denied].events[-1]["refusal"]
+    assert refusal["code"] == "site_image_refused"
+    assert refusal["facts"] == {"image": "Docker.io/python"}
+    last = platform.told[unknown].events[-1]
+    assert (last["state"], last["reason"].split(":")[0]) == ("refused", "image_unavailable")
+    platform.until(lambda: bool(platform.usage))
+    assert {one["attempt_id"] for one in platform.usage} == {allowed}
 
 
 # -- draining -----------------------------------------------------------------------------------

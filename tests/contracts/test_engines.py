@@ -24,6 +24,7 @@ from .engine_benches import (
     submit,
     until,
 )
+from .image_store import IMAGE
 from .kubernetes_bench import KubernetesBench
 from .kubernetes_cluster import NAMED, ClusterBench
 from .ray_bench import RayBench
@@ -33,6 +34,7 @@ ENGINES = [
     "memory",
     "local in a box",
     "local without",
+    "local in an image",
     "slurm rest",
     "slurm commands",
     "ray",
@@ -63,21 +65,22 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             real = ClusterBench(tmp_path, request.getfixturevalue("kubernetes_cluster"))
             yield real
             real.close()
+        case "local in an image":
+            request.getfixturevalue("images")
+            yield from local_bench(LocalBench(tmp_path, IMAGE, images="podman"), "bubblewrap")
+        case "local in a box":
+            yield from local_bench(LocalBench(tmp_path), "bubblewrap")
         case _:
-            yield from local_bench(tmp_path, boxed=request.param == "local in a box")
+            yield from local_bench(LocalBench(tmp_path, sandbox="session"), "session")
 
 
-def local_bench(root: Path, *, boxed: bool) -> Iterator[Bench]:
-    local = LocalBench(root, sandbox="auto" if boxed else "session")
+def local_bench(local: LocalBench, sandbox: str) -> Iterator[Bench]:
     facts = local.engine.capabilities()
-    if boxed and not facts.isolation.startswith("bubblewrap"):
+    if not facts.isolation.startswith(sandbox):
         pytest.skip(no_skip_in_ci(facts.notes[0]))
+    assert (Ability.IMAGES in facts.abilities) == bool(local.image), facts.notes
     yield local
-    running = [entry.name for entry in (root / "engine" / "jobs").iterdir()]
-    local.engine.cancel(running, 0)
-    for ref in running:
-        ended(local, ref)
-    local.engine.forget(running)
+    local.close()
 
 
 def test_it_says_what_it_is_and_has(bench: Bench) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from click import unstyle
+from typer.testing import CliRunner
 
+from suanwang.cli import application
 from suanwang.cli.jobs import _specification
 from suanwang.core.jobspec import JobSpec
 
@@ -37,6 +40,15 @@ def test_several_nodes_get_the_usual_each(tmp_path: Path) -> None:
     wishes = written(tmp_path, "wishes.json", '{"nodes": 4}')
     spec = JobSpec.model_validate(_specification(None, "true", wishes))
     assert spec.per_node == (1, 1024, 0)
+
+
+def test_an_image_is_an_option_and_may_be_wished(tmp_path: Path) -> None:
+    wishes = written(tmp_path, "wishes.yaml", "image: lab/tool:1\n")
+    wished = JobSpec.model_validate(_specification(None, "true", wishes, image=None))
+    given = JobSpec.model_validate(_specification(None, "true", wishes, image="python:3"))
+    assert (wished.image, given.image) == ("lab/tool:1", "python:3")
+    helped = CliRunner().invoke(application(), ["jobs", "submit", "--help"])
+    assert "--image" in unstyle(helped.output)
 
 
 @pytest.mark.parametrize("text", ["- a list", "1: number", "a: [", "x: \x00"])

@@ -74,6 +74,9 @@ def submit(
     memory: Annotated[str | None, typer.Option(help="MiB, or with a unit: 4G.")] = None,
     accelerators: Annotated[int | None, typer.Option("--accelerators", "-g", min=0)] = None,
     model: Annotated[str | None, typer.Option(help="Accelerator model.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Container image to run in, as host/path:tag.")
+    ] = None,
     walltime: Annotated[str | None, typer.Option("--walltime", "-t", help="90s, 30m, 2h.")] = None,
     env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE.")] = None,
     file: Annotated[
@@ -97,7 +100,7 @@ def submit(
     with _city(url) as city:
         spec = _specification(
             script, wrap, wishes, name=name, cores=cores, memory_mib=_memory(memory),
-            accelerators=accelerators, accelerator_model=model,
+            accelerators=accelerators, accelerator_model=model, image=image,
             walltime_seconds=_seconds(walltime), centre=centre, goal=goal,
         )  # fmt: skip
         if env:

@@ -54,8 +54,8 @@ def test(
     """Check everything: form, types, floors, translations, documents, and all tests.
 
     Installs what tests need of Debian (chromium, a CJK font, bubblewrap, libatomic1 and, as root,
-    a whole Slurm) if it may; where it may not, those tests skip and say why. With CI=true nothing
-    may skip.
+    podman and a whole Slurm) if it may; where it may not, those tests skip and say why. With
+    CI=true nothing may skip.
     """
     checkout = _checkout()
     install_system_packages()
@@ -138,6 +138,8 @@ def missing_packages() -> Iterator[str]:
         yield "fonts-noto-cjk"
     if shutil.which("bwrap") is None:
         yield "bubblewrap"
+    if shutil.which("podman", path=_PROGRAMS) is None and os.geteuid() == 0:
+        yield "podman"  # keeps the image jobs are run in; it starts nothing and fetches nothing
     if not any(Path("/usr/lib").glob("*/libatomic.so.1")):
         yield "libatomic1"  # playwright's own node needs it
     if os.geteuid() == 0:  # nobody else could start a Slurm with jobs of another user

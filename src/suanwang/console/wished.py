@@ -30,6 +30,7 @@ def _all(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     where, able = spec.get("where") or {}, spec.get("capability") or {}
     if goal := spec.get("goal"):
         yield _("Choose for"), words.word(words.GOALS, goal)
+    yield _("Container image"), spec.get("image") or ""
     if spec.get("nodes", 1) > 1:
         spread = words.word(words.SPREADS, spec.get("spread", "centre"))
         yield _("Nodes"), f"{spec['nodes']} · {spread}"

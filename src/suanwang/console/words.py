@@ -205,6 +205,7 @@ JOB_FIELDS: Final[dict[str, Promise]] = {
     "accelerators": _("the accelerator cards"),
     "environment": _("the environment"),
     "accelerator_model": _("the model of card"),
+    "image": _("the container image"),
     "files_out": _("the files to keep"),
     "card_milli": _("the part of each card"),
     "where": _("the places that will do"),

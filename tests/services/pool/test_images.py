@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.services.pool.test_agent_pages import browser
 
+from suanwang.core.clock import SimulatedClock
 from suanwang.core.errors import Refused
 from suanwang.jobs import services as jobs
 from suanwang.jobs.models import Attempt, Job, JobEvent
@@ -13,6 +15,7 @@ from suanwang.jobs.wording import words
 from suanwang.registry import services as registry
 from suanwang.registry.inventory import NodeReport
 from suanwang.registry.models import Cluster
+from suanwang.site import clock
 
 IMAGE = "registry.example/lab/tool:1"
 NODES = {
@@ -106,3 +109,45 @@ def test_an_image_one_centre_does_not_let_in_runs_at_the_other(city: Any) -> Non
     told = JobEvent.objects.get(job=attempt.job, facts__code="site_image_refused")
     for language in ("zh", "en"):
         assert IMAGE in words(told.facts, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "label", "unfit", "nobody"),
+    [
+        ("zh-hans", "容器镜像", "不能运行容器镜像", "都不能运行作业指定的容器镜像"),
+        ("en", "Container image", "runs no container images", "runs jobs in a container image"),
+    ],
+)
+def test_the_form_the_review_and_the_job_s_page_speak_of_the_image(
+    city: Any, language: str, label: str, unfit: str, nobody: str
+) -> None:
+    asked = {"name": "with image", "script": "true", "image": IMAGE, "goal": "cheapest"}
+    with clock.using(SimulatedClock(city.now)):
+        client = browser(city.company)
+        client.cookies["django_language"] = language
+        assert label in client.get("/jobs/new").content.decode()
+        refused = client.post("/jobs/new", asked)
+        assert refused.status_code == 409
+        assert nobody in refused.content.decode() and 'href="#id_image"' in refused.content.decode()
+
+        tell(city, city.intelligent, "images")
+        review = client.post("/jobs/new", asked).content.decode()
+        assert IMAGE in review and unfit in review
+        client.post("/jobs", asked)
+        job = Job.objects.get()
+        page = client.get(f"/jobs/{job.pk}").content.decode()
+        assert label in page and IMAGE in page
+        assert IMAGE in client.get(f"/jobs/new?again={job.pk}").content.decode()
+        assert IMAGE not in browser(city.other_provider).get(f"/jobs/{job.pk}").content.decode()
+
+
+def test_the_page_of_a_provider_tells_which_image_its_policy_kept_out(city: Any) -> None:
+    tell(city, city.general, "images")
+    registry.told(city.agent(city.general), registry.Door("", "p1"))
+    attempt = city.placed(image=IMAGE)
+    refusal = jobs.SiteRefusal("site_image_refused", {"image": IMAGE}, None, "p1")
+    city.report(attempt, "refused", 1, reason=refusal.code, refusal=refusal)
+    Cluster.objects.filter(pk=city.general.pk).update(engine="slurm")  # no demo
+    with clock.using(SimulatedClock(city.now)):
+        page = browser(city.provider).get(f"/agents/{city.agent(city.general).pk}")
+        assert IMAGE in page.content.decode()

@@ -15,6 +15,7 @@ from suanwang.console.language import pick, short
 from suanwang.console.words import GOALS
 from suanwang.core import sbatch
 from suanwang.core.errors import Refused, SuanwangError
+from suanwang.core.image import IMAGE_CHARACTERS_MAX
 from suanwang.core.jobspec import JobSpec, problems
 from suanwang.core.refusals import explain
 from suanwang.registry.models import AcceleratorModel, DataCentre
@@ -56,6 +57,15 @@ class JobForm(WishFields):
         widget=forms.NumberInput(attrs={"placeholder": "0"}),
     )
     accelerator_model = forms.ChoiceField(label=_("Model of card"), required=False)
+    image = forms.CharField(
+        label=_("Container image"),
+        required=False,
+        max_length=IMAGE_CHARACTERS_MAX,
+        help_text=_("Like docker.io/library/python:3.12. Leave open for what the centre offers."),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}
+        ),
+    )
     centre = forms.ChoiceField(
         label=_("Centre"), required=False, help_text=_("Leave open and the city chooses.")
     )
@@ -104,7 +114,10 @@ def _lines(text: str) -> list[str]:
 
 def _typed(given: dict[str, Any]) -> dict[str, Any]:
     """The fields that were filled in."""
-    plain = ("name", "cores", "memory_mib", "accelerators", "accelerator_model", "centre", "goal")
+    plain = (
+        "name", "cores", "memory_mib", "accelerators", "accelerator_model", "image", "centre",
+        "goal",
+    )  # fmt: skip
     typed = {name: given[name] for name in plain if given[name] not in (None, "")}
     if given["walltime"]:
         typed["walltime_seconds"] = sbatch.seconds(given["walltime"]) or 0

@@ -73,6 +73,7 @@ def _review(
     beside = {
         "centre_unknown": "centre",
         "accelerator_unknown": "accelerator_model",
+        "job_needs_images": "image",
     }
     estimate = attempt(form, lambda: services.estimate(asked.spec, viewer=viewer, at=at), beside)
     if estimate is None:
@@ -104,6 +105,7 @@ def _again(request: HttpRequest, viewer: Viewer) -> dict[str, Any] | None:
     plain = ("name", "script", "cores", "memory_mib", "accelerators", "centre", "goal")
     return {name: spec.get(name) for name in plain} | {
         "accelerator_model": spec.get("accelerator_model") or "",
+        "image": spec.get("image") or "",
         "walltime": f"00:00:{spec.get('walltime_seconds', 3600)}",
         "environment": "\n".join(f"{k}={v}" for k, v in spec.get("environment", {}).items()),
         "files_out": "\n".join(spec.get("files_out", [])),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from suanwang.engines import files
 from suanwang.engines.local import cgroups, processes
+from suanwang.engines.local.images import PLACE
 from suanwang.engines.local.sandbox import why_no_bubblewrap
 
 _BLOCK = 1000
@@ -36,6 +37,11 @@ class Level:
         limits = f"cgroup{self.groups.version}" if self.groups.version else "rlimits"
         return f"{self.sandbox}+{limits}"
 
+    @property
+    def spare_uid(self) -> int | None:
+        """The user no job ever is: for trying out, and for what belongs to no job."""
+        return None if self.uids is None else self.uids[-1]
+
     def place(self, key: str, folder: Path) -> Path:
         """Where the job's user can reach its files: the given folder, or one beside the home."""
         if self.uids is None or _reachable(self.root):
@@ -47,7 +53,7 @@ class Level:
         if self.uids is None:
             return None
         busy = taken | processes.users()
-        for uid in self.uids:
+        for uid in self.uids[:-1]:
             if uid not in busy:
                 return uid
         raise OSError("every user set aside for jobs is in use")
@@ -124,5 +130,5 @@ def sweep_places(root: Path, jobs: Path) -> None:
     link = root / "places"
     if link.is_symlink() and link.readlink().is_dir():
         for place in [*link.readlink().iterdir()]:
-            if not (jobs / place.name).exists():
+            if place.name != PLACE and not (jobs / place.name).exists():
                 remove_place(place, root)

@@ -10,6 +10,7 @@ from pathlib import Path
 from suanwang.engines import files
 from suanwang.engines.local.boxes import Level
 from suanwang.engines.local.cards import NO_CARDS, Cards
+from suanwang.engines.local.images import Image
 from suanwang.engines.local.plan import PLAN, Plan, sync_folder, write_json
 from suanwang.engines.local.sandbox import CLEAN_PATH, box_files
 from suanwang.engines.port import Submission
@@ -32,6 +33,8 @@ class LocalSettings:
     cards: Cards = NO_CARDS
     tied_to: int | None = None
     """A supervisor's process id: when it ends, so do the jobs."""
+    images: str = "none"
+    """``podman``: jobs may name images that podman has on this machine."""
     sandbox: str = "auto"
     """``auto``, or ``session`` to do without bubblewrap."""
 
@@ -55,12 +58,13 @@ class Builder:
         cpus: list[int],
         cards: list[int],
         uid: int | None,
+        image: Image | None,
     ) -> Plan:
         """Build aside and put it in place in one step: a crash leaves nothing half-built."""
         building = folder.with_name(f".new-{secrets.token_hex(6)}")
         building.mkdir(mode=self.passable)
         inside = building if place == folder else place
-        plan = self._plan(one, str(place), cpus, cards, uid)
+        plan = self._plan(one, str(place), cpus, cards, uid, image)
         try:
             if inside != building:
                 if inside.exists():
@@ -89,14 +93,20 @@ class Builder:
         return plan
 
     def _plan(
-        self, one: Submission, place: str, cpus: list[int], cards: list[int], uid: int | None
+        self,
+        one: Submission,
+        place: str,
+        cpus: list[int],
+        cards: list[int],
+        uid: int | None,
+        image: Image | None,
     ) -> Plan:
         settings, level, spec = self.settings, self.level, one.spec
         return Plan(
             key=one.key,
             place=place,
             interpreter=[] if spec.script.startswith("#!") else ["/bin/bash"],
-            environment=self._environment(one, place, cards),
+            environment=self._environment(one, place, cards, image),
             cpus=cpus,
             cards=cards,
             devices=settings.cards.devices(cards),
@@ -112,19 +122,22 @@ class Builder:
             cgroup_parents=level.groups.parents,
             read_only=list(settings.read_only),
             tied_to=self.tied_to,
+            image=image.name if image is not None else "",
+            image_root=image.root if image is not None else "",
         )
 
-    def _environment(self, one: Submission, place: str, cards: list[int]) -> dict[str, str]:
-        """Nothing of the agent's own; the job may override the first part, not the last."""
+    def _environment(
+        self, one: Submission, place: str, cards: list[int], image: Image | None
+    ) -> dict[str, str]:
+        """Nothing of the agent's own; the image may override some, the job more, not the last."""
         boxed = self.level.sandbox == "bubblewrap"
         home = "/work" if boxed else f"{place}/work"
+        brought = {"PATH": CLEAN_PATH, "LANG": "C.UTF-8"}
+        brought |= image.environment if image is not None else {"SHELL": "/bin/bash"}
         usual = {
-            "PATH": CLEAN_PATH,
-            "LANG": "C.UTF-8",
             "HOME": home,
             "USER": "job",
             "LOGNAME": "job",
-            "SHELL": "/bin/bash",
             "TMPDIR": "/tmp" if boxed else home,  # noqa: S108 - private to the box
             "OMP_NUM_THREADS": str(one.spec.cores),
         }
@@ -135,4 +148,4 @@ class Builder:
             "SUANWANG_MEMORY_MIB": str(one.spec.memory_mib),
         }
         held = self.settings.cards.told(cards, boxed=boxed)
-        return usual | one.spec.environment | held | ours
+        return brought | usual | one.spec.environment | held | ours

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import IO
 
 from suanwang import __version__
+from suanwang.core.image import full_name
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines import files
 from suanwang.engines.local import cgroups, processes
 from suanwang.engines.local.boxes import Level, prepare_level, remove_place, sweep_places
 from suanwang.engines.local.build import Builder, LocalSettings
 from suanwang.engines.local.cards import Cards, seen
+from suanwang.engines.local.images import PLACE, ImageComing, Images, prepare
 from suanwang.engines.local.machine import Machine, read_machine
 from suanwang.engines.local.plan import (
     BEGAN,
@@ -34,8 +36,10 @@ from suanwang.engines.local.plan import (
     runner_pid,
     write_json,
 )
+from suanwang.engines.local.podman import ImageUnavailable
 from suanwang.engines.local.spawn import spawn_runner
 from suanwang.engines.port import (
+    Ability,
     Accepted,
     Capabilities,
     EngineState,
@@ -68,11 +72,27 @@ class LocalEngine:
         self._level: Level = prepare_level(settings.root, settings.sandbox)
         self._machine: Machine = read_machine(settings.cores, settings.memory_mib)
         self._tied_to = _identity(settings.tied_to)
+        self._images = self._find_images()
         self._runners: dict[str, int] = {}
         self._live: dict[str, Plan] = {}
         for folder in self._jobs.iterdir():
             self._take_up(folder)
         sweep_places(settings.root, self._jobs)
+        if isinstance(self._images, Images):
+            self._images.prune({plan.image_root for plan in self._live.values()})
+
+    def _find_images(self) -> Images | str:
+        """Where podman and a whole box work together; else why not, in words."""
+        level, settings = self._level, self._settings
+        if settings.images != "podman":
+            return ""
+        return prepare(
+            level.place(PLACE, settings.root / PLACE),
+            level.spare_uid,
+            settings.read_only,
+            boxed=level.sandbox == "bubblewrap",
+            counted=bool(level.groups.version or level.uids is not None),
+        )
 
     def _take_up(self, folder: Path) -> None:
         if folder.name.startswith("."):
@@ -86,8 +106,11 @@ class LocalEngine:
     # -- what there is ------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
-        notes = (*self._level.notes, *_told_of(self._settings.cards))
-        return Capabilities("local", __version__, self._level.name, notes)
+        notes, images = (*self._level.notes, *_told_of(self._settings.cards)), self._images
+        if isinstance(images, str):
+            notes = (*notes, images) if images else notes
+        abilities = {Ability.IMAGES} if isinstance(images, Images) else ()
+        return Capabilities("local", __version__, self._level.name, notes, frozenset(abilities))
 
     def inventory(self) -> Sequence[NodeFacts]:
         machine = self._machine
@@ -108,6 +131,10 @@ class LocalEngine:
                 return refused
             try:
                 self._prepare(one, folder)
+            except ImageUnavailable as error:
+                return Rejected(one.key, True, "image_unavailable", str(error)[:300])
+            except ImageComing:
+                return Rejected(one.key, False, "image_coming", "the image is being unpacked")
             except OSError as error:
                 return Rejected(one.key, False, "engine_cannot_prepare", str(error)[:200])
         if not (folder / BEGAN).exists():
@@ -116,7 +143,7 @@ class LocalEngine:
 
     def _refuse(self, one: Submission) -> Rejected | None:
         spec, machine = one.spec, self._machine
-        if (refusal := image_refused(one)) is not None:
+        if not isinstance(self._images, Images) and (refusal := image_refused(one)) is not None:
             return refusal
         if (why := self._settings.cards.refuse(spec)) is not None:
             return Rejected(one.key, True, "engine_no_node_fits", why)
@@ -147,6 +174,10 @@ class LocalEngine:
         return self._settings.cards.free(taken)
 
     def _prepare(self, one: Submission, folder: Path) -> None:
+        """Raises ``OSError``, ``ImageUnavailable`` and ``ImageComing``; then nothing is there."""
+        image = None
+        if one.spec.image is not None and isinstance(self._images, Images):
+            image = self._images.get(full_name(one.spec.image))
         taken = {plan.uid for plan in self._live.values()}
         place = self._level.place(one.key, folder)
         builder = Builder(self._settings, self._level, self._passable, self._tied_to)
@@ -158,6 +189,7 @@ class LocalEngine:
             cpus=cpus,
             cards=self._free_cards()[: one.spec.accelerators],
             uid=self._level.free_uid(taken),
+            image=image,
         )
 
     def _start_runner(self, folder: Path) -> None:

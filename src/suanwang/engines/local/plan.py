@@ -51,6 +51,10 @@ class Plan:
     """The cards it holds until it has ended, as the machine counts them."""
     devices: list[str] = field(default_factory=list)
     """The device files it may use."""
+    image: str = ""
+    """The full name of the container image it runs in; empty: this machine's own programs."""
+    image_root: str = ""
+    """The folder of that image's files, read-only to the job."""
     tied_to: list[int] | None = None
     """The process id and start time of the supervisor without which the job must not stay."""
 

@@ -133,7 +133,7 @@ class Runner:
         program = bubblewrap_path()
         if program is None:
             raise OSError("bubblewrap is gone")
-        options = b"".join(word.encode() + b"\0" for word in bubblewrap_options(self.plan))
+        options = b"".join(os.fsencode(word) + b"\0" for word in bubblewrap_options(self.plan))
         descriptor = os.memfd_create("options")
         os.write(descriptor, options)
         os.lseek(descriptor, 0, os.SEEK_SET)

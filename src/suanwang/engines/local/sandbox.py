@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -13,6 +14,8 @@ from pathlib import Path
 from suanwang.engines.local.plan import Plan
 
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_OURS = frozenset({"proc", "dev", "sys", "run", "tmp", "work", "script"})
+"""What the box itself puts at the top."""
 _TMP, _SHM = "/tmp", "/dev/shm"  # noqa: S108 - those inside the box, private to it
 _INSIDE_UID = "60577"
 CLEAN_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -26,6 +29,29 @@ def bubblewrap_options(plan: Plan) -> list[str]:
         "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
         "--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--new-session",
         "--hostname", "suanwang", "--uid", uid, "--gid", uid,
+        *(_image(plan.image_root) if plan.image_root else _machine()),
+    ]  # fmt: skip
+    for name in ("passwd", "group"):
+        options += ["--ro-bind", f"{plan.place}/{name}", f"/etc/{name}"]
+    for extra in plan.read_only:
+        options += ["--ro-bind", extra, extra]
+    options += [
+        "--proc", "/proc",
+        "--dev", "/dev", "--size", scratch, "--tmpfs", _SHM,
+        *(word for device in plan.devices for word in ("--dev-bind", device, device)),
+        "--remount-ro", "/dev",
+        "--perms", "1777", "--size", scratch, "--tmpfs", _TMP,
+        "--bind", plan.work, "/work", "--ro-bind", plan.script, "/script",
+        "--chdir", "/work", "--remount-ro", "/", "--clearenv",
+    ]  # fmt: skip
+    for name, value in plan.environment.items():
+        options += ["--setenv", name, value]
+    return options
+
+
+def _machine() -> list[str]:
+    """The programs of this machine, and nothing of its users or its /var."""
+    options = [
         "--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc",
         "--ro-bind-try", "/opt", "/opt",
     ]  # fmt: skip
@@ -37,22 +63,20 @@ def bubblewrap_options(plan: Plan) -> list[str]:
             options += ["--ro-bind", f"/{name}", f"/{name}"]
     if Path("/etc/suanwang").is_dir():
         options += ["--tmpfs", "/etc/suanwang"]
-    for name in ("passwd", "group"):
-        options += ["--ro-bind", f"{plan.place}/{name}", f"/etc/{name}"]
-    for extra in plan.read_only:
-        options += ["--ro-bind", extra, extra]
-    options += [
-        "--proc", "/proc",
-        "--dev", "/dev", "--size", scratch, "--tmpfs", _SHM,
-        *(word for device in plan.devices for word in ("--dev-bind", device, device)),
-        "--remount-ro", "/dev",
-        "--perms", "1777", "--size", scratch, "--tmpfs", _TMP,
-        "--dir", "/var", "--symlink", _TMP, f"/var{_TMP}",
-        "--bind", plan.work, "/work", "--ro-bind", plan.script, "/script",
-        "--chdir", "/work", "--remount-ro", "/", "--clearenv",
-    ]  # fmt: skip
-    for name, value in plan.environment.items():
-        options += ["--setenv", name, value]
+    return [*options, "--dir", "/var", "--symlink", _TMP, f"/var{_TMP}"]
+
+
+def _image(root: str) -> list[str]:
+    """An image's files in place of this machine's: nothing of the machine is seen."""
+    options: list[str] = []
+    with os.scandir(root) as entries:
+        for entry in sorted(entries, key=lambda one: one.name):
+            if entry.name in _OURS:
+                continue
+            if entry.is_symlink():
+                options += ["--symlink", str(Path(entry.path).readlink()), f"/{entry.name}"]
+            else:
+                options += ["--ro-bind", entry.path, f"/{entry.name}"]
     return options
 
 
@@ -71,10 +95,11 @@ def limited(plan: Plan, command: list[str]) -> list[str]:
     """The command with its limit of processes set inside the box.
 
     A user namespace counts its own processes, so there the limit is the job's alone; outside it
-    would count all of the user's.
+    would count all of the user's. An image may have no such tool: there the job's user or group
+    must be its own.
     """
     tool = shutil.which("prlimit", path="/usr/bin:/bin")
-    if plan.cgroup_version or tool is None:
+    if plan.cgroup_version or plan.image_root or tool is None:
         return command
     return [tool, f"--nproc={plan.processes_max}:{plan.processes_max}", "--", *command]
 

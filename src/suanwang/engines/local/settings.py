@@ -106,6 +106,10 @@ class LocalOptions(BaseModel):
     accelerators: LocalCards | None = None
     """The cards jobs may have, such as {model: A100-40G, vendor: nvidia, numbers: [0, 1]}; nothing:
     none are offered."""
+    images: Literal["none", "podman"] = "none"
+    """podman: jobs may name container images podman has on this machine, any of them. They run in
+    the same box as all jobs; nothing is fetched.
+    """
     tied_to: Annotated[StrictInt, Field(ge=1)] | None = None
     """End all jobs when the process with this id is gone."""
     sandbox: Literal["auto", "session"] = "auto"
