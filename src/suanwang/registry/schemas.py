@@ -61,15 +61,15 @@ class NodeIn(In):
     rack: str = Field("", max_length=40)
 
 
-class FreeIn(In):
+class NodeUseIn(In):
     cores: int = Field(ge=0, le=65_536)
     memory_mib: int = Field(ge=0, le=2**30)
     accelerators: list[CardsIn] = Field(default_factory=list, max_length=16)
 
 
 class ReportedNodeIn(NodeIn):
-    free: FreeIn | None = None
-    """What nobody uses now, whoever else submits there; nothing: the engine does not tell."""
+    others: NodeUseIn | None = None
+    """What work that is not the platform's holds now; nothing: the engine does not tell."""
 
 
 class NodesIn(In):

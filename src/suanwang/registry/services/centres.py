@@ -209,7 +209,7 @@ def replace_inventory(
     rows = []
     for node in nodes:
         model, cards = node.cards
-        free = node.free or (None, None, None)
+        others = node.others or (None, None, None)
         rows.append(
             Node(
                 cluster=cluster,
@@ -219,15 +219,15 @@ def replace_inventory(
                 memory_mib=node.memory_mib,
                 accelerator_model_id=model,
                 accelerators=cards,
-                free_cores=free[0],
-                free_memory_mib=free[1],
-                free_accelerators=free[2],
+                others_cores=others[0],
+                others_memory_mib=others[1],
+                others_accelerators=others[2],
                 up=True,
                 reported_at=at,
             )
         )
-    free_columns = ["free_cores", "free_memory_mib", "free_accelerators"]
-    written = ["rack", "cores", "memory_mib", "accelerator_model", "accelerators", *free_columns]
+    others_columns = ["others_cores", "others_memory_mib", "others_accelerators"]
+    written = ["rack", "cores", "memory_mib", "accelerator_model", "accelerators", *others_columns]
     Node.objects.bulk_create(
         rows,
         update_conflicts=True,
