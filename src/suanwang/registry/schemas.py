@@ -169,6 +169,12 @@ class ClusterOut(Schema):
     open: bool
 
 
+class NodeUseOut(Schema):
+    cores: int
+    memory_mib: int
+    accelerators: int
+
+
 class NodeOut(Schema):
     name: str
     rack: str
@@ -176,6 +182,9 @@ class NodeOut(Schema):
     memory_mib: int
     accelerator_model: str | None
     accelerators: int
+    others: NodeUseOut | None
+    """What work held by the last report that is not the platform's; none: its engine does not
+    tell."""
     up: bool
     reported_at: datetime
 
@@ -319,6 +328,13 @@ def node_out(node: Node) -> dict[str, Any]:
         "memory_mib": node.memory_mib,
         "accelerator_model": node.accelerator_model_id,
         "accelerators": node.accelerators,
+        "others": None
+        if node.others_cores is None
+        else {
+            "cores": node.others_cores,
+            "memory_mib": node.others_memory_mib,
+            "accelerators": node.others_accelerators,
+        },
         "up": node.up,
         "reported_at": node.reported_at,
     }
