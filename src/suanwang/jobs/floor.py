@@ -28,8 +28,8 @@ class Floor:
         for node, held, cards in _held(wanted):
             if node in self.nodes:
                 self._take(node, held, cards)
-        for pk, node in self.nodes.items():
-            self._take_theirs(pk, node)
+        for each in self.nodes.values():
+            self._take_theirs(each)
 
     def take(
         self, nodes: Sequence[int], asked: Room, wished: Sequence[Sequence[int]]
@@ -71,8 +71,9 @@ class Floor:
         open_cards = [card for card, milli in enumerate(left) if milli >= asked.card_milli]
         return sorted(open_cards, key=lambda card: (left[card], card))[: asked.cards]
 
-    def _take_theirs(self, pk: int, node: Node) -> None:
+    def _take_theirs(self, node: Node) -> None:
         """What others of the centre use, as the core counts it: cards ours use least."""
+        pk = node.pk
         self._cores[pk] -= (node.others_cores or 0) * 1000
         self._memory[pk] -= node.others_memory_mib or 0
         for card in of_others(self._cards[pk], node.others_accelerators or 0):

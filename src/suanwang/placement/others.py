@@ -40,7 +40,7 @@ class Others:
         """By how much the milli-cores, MiB and milli-cards of each node are less than nothing."""
         self.total: Ints = self.amounts.sum(axis=0) * (1, 1, WHOLE_CARD)
         """Milli-cores, MiB and milli-cards of all of them."""
-        self._there = self.amounts.any(axis=1)
+        self._there: npt.NDArray[np.bool_] = np.array(self.amounts.any(axis=1), np.bool_)
 
     def at(self, position: int) -> bool:
         """Whether what is free of a node is to be counted, not added up: others are there, or
