@@ -162,7 +162,7 @@ _BRACKETS = re.compile(r"^([^\[\]]*)\[([0-9,-]+)\](.*)$")
 def hosts(listed: str) -> tuple[str, ...]:
     """The names in a host list: ``a[1-3,07],b`` is a1, a2, a3, a07, b. ValueError: it is none."""
     found: list[str] = []
-    for part in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", listed):
+    for part in re.split(r",(?![^\[]*\])", listed) if listed else ():
         found += _expanded(part)
         if len(found) > _HOSTS_MAX:
             raise ValueError("more hosts than any cluster has")
