@@ -167,6 +167,25 @@ def test_of_more_than_there_is_ours_pay_back_first() -> None:
     assert why(decisions)[2] == "wait_others_use"
 
 
+def test_of_cards_too_ours_pay_back_first_and_a_promise_is_not_too_early() -> None:
+    """Ours hold both cards and others one: when the first of ours ends, that one is theirs."""
+    held = [
+        run(8, 1, room=Room(1000, 10, 1), cards=((0,),), hours=1),
+        run(9, 1, room=Room(1000, 10, 1), cards=((1,),), hours=3),
+    ]
+    city = [machine(1, 8, 2, others=Room(0, 0, 1))]
+    memory, queue = Memory(), [ask(1, cards=1)]
+    decisions = decide(Snapshot(city, held), queue, NOW, IN_LINE, memory)
+    assert wait_of(decisions, 1).starts_by == NOW + 3 * HOUR
+    later = [held[1]]
+    assert not decide(Snapshot(city, later), queue, NOW, IN_LINE, memory).placements
+    sooner = [replace(held[1], ends_by=NOW + 2 * HOUR)]
+    decisions = decide(Snapshot(city, sooner), queue, NOW, IN_LINE, memory)
+    assert wait_of(decisions, 1).starts_by == NOW + 2 * HOUR
+    assert decide(Snapshot(city), queue, NOW, IN_LINE, memory).placements
+    assert memory.rebuilt == 1
+
+
 def test_a_gang_waits_for_others_where_too_few_machines_are_left() -> None:
     city = [machine(n, 8, others=Room(8000, 0) if n == 2 else Room(0, 0)) for n in (1, 2)]
     decisions = decide(Snapshot(city), [ask(1, cores=8, nodes=2)], NOW, IN_LINE)

@@ -315,6 +315,7 @@ class City:
             for position, row in zip(held.positions, held.slots, strict=True):
                 self.slots[row, ENDS], self.slots[row, EXPECTED] = ends, expected
                 self.openings.changed(position)
+                self.others.ends_changed(position)
             self._note_stoppable(held)
         return same
 

@@ -7,7 +7,8 @@ of ours waits in the engine's own queue; then nothing is free, and what ours giv
 end first pays what is owed.
 
 Others hold whole cards, and nobody tells which. It is taken to be those ours use least, the highest
-number first; so a card ours run on is the last to be counted as theirs.
+number first; so a card ours run on is the last to be counted as theirs. Where they must share
+cards with ours, it is those ours leave first: what is left of a promise is then right by number.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from suanwang.placement.groups import total
-from suanwang.placement.kernels.machines import CORES, MEMORY, MILLI, NEXT
+from suanwang.placement.kernels.machines import CORES, ENDS, MEMORY, MILLI, NEXT
 from suanwang.placement.terms import WHOLE_CARD, Machine, Room
 
 if TYPE_CHECKING:
@@ -94,16 +95,35 @@ class Others:
         found: Ints = members[fits & (whole - self.amounts[members] < asked).any(axis=1)]
         return found
 
+    def ends_changed(self, position: int) -> None:
+        """Something of ours there is known to end at another time."""
+        if self.owed[position, 2:].any():
+            self.count(position)
+
     def _take_cards(self, position: int, left: Ints) -> None:
-        own = int(self._city.whole[position, 2])
-        for card in of_others(left[:own].tolist(), int(self.amounts[position, 2])):
-            left[card] -= WHOLE_CARD
+        own, count = int(self._city.whole[position, 2]), int(self.amounts[position, 2])
+        if count:
+            ends = self._ends(position)[:own].tolist()
+            for card in of_others(left[:own].tolist(), count, ends):
+                left[card] -= WHOLE_CARD
+
+    def _ends(self, position: int) -> Ints:
+        """When the last of ours leaves each card of a node; 0 where none is."""
+        city, ends = self._city, np.zeros(self._city.width, np.int64)
+        slot = int(city.head[position])
+        while slot >= 0:
+            row = city.slots[slot]
+            np.maximum(ends, city.slot_cards[slot] * row[ENDS], out=ends)
+            slot = int(row[NEXT])
+        return ends
 
 
-def of_others(left: Sequence[int], count: int) -> list[int]:
-    """Which cards of a node others are taken to hold, by what ours leave of each: the least used,
-    of equal ones the highest number."""
-    return sorted(range(len(left)), key=lambda card: (-left[card], -card))[:count]
+def of_others(left: Sequence[int], count: int, ends: Sequence[int] = ()) -> list[int]:
+    """Which cards of a node others are taken to hold, by what ours leave of each and when the
+    last of ours there ends: the least used, then the soonest left, then the highest number."""
+    until = ends or [0] * len(left)
+    order = sorted(range(len(left)), key=lambda card: (-left[card], until[card], -card))
+    return order[:count]
 
 
 def _amount(machine: Machine) -> tuple[int, int, int]:
