@@ -148,7 +148,8 @@ class Controllers(threading.Thread):
 
     def _tend_pod(self, pod: dict[str, Any]) -> None:
         uids = {job["metadata"]["uid"] for job in self._cluster.all("jobs")}
-        if _owner(pod) not in uids:  # its Job was deleted
+        owner = _owner(pod)
+        if owner and owner not in uids:  # its Job was deleted; one without an owner is somebody's
             self.delete_pod(pod)
         elif not pod["spec"].get("nodeName") and _phase(pod) == "Pending":
             self._schedule(pod)

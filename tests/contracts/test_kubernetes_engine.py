@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.choice import open_engine
 from suanwang.engines.kubernetes.engine import KubernetesEngine
+from suanwang.engines.kubernetes.facts import ATTEMPT, MANAGED
 from suanwang.engines.kubernetes.settings import KubernetesSettings
 from suanwang.engines.port import (
     Ability,
@@ -22,6 +23,7 @@ from suanwang.engines.port import (
     Accepted,
     EngineState,
     EngineUnavailable,
+    NodeUse,
     Rejected,
     Submission,
 )
@@ -447,10 +449,43 @@ def test_cards_are_asked_for_by_the_vendors_name(make: Make) -> None:
         assert own["limits"][resource] == str(count)
     assert refused(bench, "a3", accelerators=5, accelerator_model="a100-sxm4-80g").permanent
     bench.again()
-    free = {one.name: one.free for one in bench.engine.inventory() if one.free}
-    assert free["n1"].accelerators == (Accelerators("a100-sxm4-80g", 1),)
-    assert (free["n1"].cores, free["n2"].cores) == (7, 7)
+    others = {one.name: one.others for one in bench.engine.inventory()}
+    assert others["n1"] == NodeUse(0, 0, (Accelerators("a100-sxm4-80g", 0),)), "all of it is ours"
     assert Ability.FREE_STATE in bench.engine.capabilities().abilities
+
+
+def test_pods_that_are_not_ours_are_what_others_hold(make: Make) -> None:
+    """In other namespaces, in ours without our label, and with our label in another's."""
+    bench = make()
+    cluster = bench.cluster
+    cluster.put("nodes", node("n1", has={"nvidia.com/gpu": "4"}))
+    running(bench, "a1", cores=2, accelerators=1)
+    for name, namespace, labels, asked in (
+        ("p1", "theirs", {}, {"cpu": "1500m", "memory": "1Gi", "nvidia.com/gpu": "2"}),
+        ("p2", NAMESPACE, {}, {"cpu": "250m", "memory": "100Mi"}),
+        ("p3", "theirs", MANAGED | {ATTEMPT: "x"}, {"cpu": "1"}),
+    ):
+        cluster.put("pods", pod(name, namespace, labels, asked, on="n1"))
+    cluster.put("pods", pod("p4", "theirs", {}, {"cpu": "4"}, on="n1", phase="Succeeded"))
+    bench.again()
+    told = {one.name: one for one in bench.engine.inventory()}["n1"]
+    assert told.others == NodeUse(3, 1124, (Accelerators("nvidia.com/gpu", 2),))
+    cluster.remove(("pods", "theirs", "p1"))
+    bench.again()
+    told = {one.name: one for one in bench.engine.inventory()}["n1"]
+    assert told.others == NodeUse(2, 100, (Accelerators("nvidia.com/gpu", 0),))
+
+
+def pod(
+    name: str, namespace: str, labels: dict[str, str], asked: dict[str, str], **facts: str
+) -> dict[str, Any]:
+    """Somebody's Pod that runs on a node."""
+    container = {"name": "c", "image": IMAGE, "resources": {"requests": asked}}
+    return {
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {"nodeName": facts["on"], "containers": [container]},
+        "status": {"phase": facts.get("phase", "Running")},
+    }
 
 
 def test_where_nodes_may_not_be_read_the_quota_says_what_there_is(make: Make) -> None:
@@ -466,8 +501,8 @@ def test_where_nodes_may_not_be_read_the_quota_says_what_there_is(make: Make) ->
     (only,) = bench.engine.inventory()
     assert (only.cores, only.memory_mib) == (10, 8192)
     assert only.accelerators == (Accelerators("nvidia.com/gpu", 2),)
-    assert only.free is not None
-    assert only.free.cores == 8
+    assert only.others is not None
+    assert only.others.cores == 2, "one and a half, and nobody gets the other half"
     assert "nodes may not be read" in bench.engine.capabilities().notes[0]
     assert refused(bench, cores=11).code == "engine_no_node_fits"
     assert ended(bench, submit(bench, "a1", "exit 0")).state is EngineState.SUCCEEDED

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from suanwang.engines.port import (
     Ability,
     Accelerators,
     EngineState,
+    NodeUse,
     Rejected,
     Submission,
 )
@@ -169,16 +171,35 @@ def test_cards_are_counted_told_and_given_to_one_job_at_a_time(bench: RayBench) 
     until(bench, gpu, lambda _: output_so_far(bench, gpu) != "")
     assert output_so_far(bench, gpu) in ("0\n", "1\n")
 
-    def taken(_: object) -> bool:
-        """Ray tells a few seconds later."""
-        now = {node.name: node.free for node in bench.ray.inventory()}
-        first, second = now["127.0.0.3"], now["127.0.0.4"]
-        if first is None or second is None:
-            return False
-        cards = (first.accelerators, second.accelerators)
-        return (cards, first.cores, second.cores) == (((Accelerators("A100", 1),), ()), 3, 3)
 
-    until(bench, gpu, taken)
+def test_what_others_hold_is_told_and_what_ours_hold_is_not(bench: RayBench) -> None:
+    ours = submit(bench, "a1", "sleep 60", accelerators=8, accelerator_model="910B")
+    until(bench, ours, lambda seen: seen.state is EngineState.RUNNING)
+    ref = f"theirs-{bench.settings.prefix}"
+    theirs = {
+        "entrypoint": "sleep 60", "submission_id": ref, "entrypoint_num_cpus": 1.5,
+        "entrypoint_num_gpus": 0.5, "entrypoint_memory": 100 << 20,
+    }  # fmt: skip
+    httpx.post(f"{bench.settings.url}/api/jobs/", json=theirs, trust_env=False).raise_for_status()
+
+    def others() -> dict[str, NodeUse | None]:
+        return {node.name: node.others for node in bench.ray.inventory()}
+
+    empty = NodeUse(0, 0)
+    held = NodeUse(2, 100, (Accelerators("A100", 1),))
+    wait_for(lambda: others()["127.0.0.3"] == held)
+    assert others()["127.0.0.4"] == NodeUse(0, 0, (Accelerators("910B", 0),)), "all of it is ours"
+    assert others()["127.0.0.2"] == empty
+    httpx.post(f"{bench.settings.url}/api/jobs/{ref}/stop", trust_env=False).raise_for_status()
+    wait_for(lambda: others()["127.0.0.3"] == NodeUse(0, 0, (Accelerators("A100", 0),)))
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Ray tells some seconds later, and the engine believes it at the second look."""
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_job_cancelled_while_it_waits_is_over_at_once_and_never_runs(

@@ -20,7 +20,7 @@ from suanwang.engines.port import (
     Accepted,
     EngineState,
     EngineUnavailable,
-    NodeFree,
+    NodeUse,
     Observation,
     Rejected,
     Submission,
@@ -87,7 +87,7 @@ def count(bench: SlurmBench, key: str) -> int:
 # -- what it has and gives ---------------------------------------------------------------
 
 
-def test_it_tells_its_version_its_abilities_and_what_is_free(bench: SlurmBench) -> None:
+def test_it_tells_its_version_its_abilities_and_its_nodes(bench: SlurmBench) -> None:
     facts = bench.engine.capabilities()
     assert facts.version.startswith("22.05")
     assert {Ability.GANGS, Ability.FREE_STATE, Ability.ESTIMATES} == facts.abilities
@@ -96,15 +96,54 @@ def test_it_tells_its_version_its_abilities_and_what_is_free(bench: SlurmBench) 
     assert [*nodes] == [first, second, third]
     assert nodes[first].accelerators == (Accelerators("a100", 2),)
     assert nodes[second].accelerators == (Accelerators("h20", 2),)
-    assert nodes[third].free == NodeFree(8, 16000)
+    assert nodes[third].others == NodeUse(0, 0)
     bench.cluster.scontrol("update", f"nodename={third}", "state=drain", "reason=test")
     try:
         bench.again()
-        closed = {node.name: node.free for node in bench.engine.inventory()}[third]
+        still_open = [node.name for node in bench.engine.inventory()]
     finally:
         bench.cluster.scontrol("update", f"nodename={third}", "state=resume")
         wait_until(lambda: third in bench.cluster.idle_nodes(), "the node is open again")
-    assert closed == NodeFree(0, 0)
+    assert still_open == [first, second]
+
+
+def test_what_others_run_is_told_apart_from_ours(bench: SlurmBench) -> None:
+    """A job of somebody else beside one of ours, and one of our own user under another name."""
+    bench.with_settings(accelerators={"H20-96G": "gpu:h20"})
+    _, second, third = bench.cluster.nodes
+    fields = {"accelerators": 1, "accelerator_model": "H20-96G"}
+    ref = submit(bench, "a1", "sleep 60", cores=3, memory_mib=300, **fields)
+    gang = submit(bench, "a2", "sleep 60", cores=4, memory_mib=400, nodes=2)
+    running(bench, ref)
+    running(bench, gang)
+    theirs = bench.cluster.run(
+        "sbatch", "--parsable", f"--nodelist={second}", "--cpus-per-task=2", "--mem=500M",
+        "--gres=gpu:h20:1", "--job-name=theirs", "--output=/dev/null", "--wrap=sleep 60",
+    ).strip()  # fmt: skip
+    named = bench.cluster.run(
+        "sbatch", "--parsable", f"--nodelist={third}", "--cpus-per-task=1", "--mem=100M",
+        f"--job-name={bench.prefix}a9", "--output=/dev/null", "--wrap=sleep 60",
+    ).strip()  # fmt: skip
+    try:
+        until_others(bench, second, NodeUse(2, 500, (Accelerators("H20-96G", 1),)))
+        until_others(bench, third, NodeUse(1, 100))
+        bench.engine.cancel([ref, gang], 0)
+        ended(bench, ref)
+        ended(bench, gang)
+        until_others(bench, second, NodeUse(2, 500, (Accelerators("H20-96G", 1),)))
+    finally:
+        bench.cluster.run("scancel", theirs, named)
+    until_others(bench, second, NodeUse(0, 0, (Accelerators("H20-96G", 0),)))
+    until_others(bench, third, NodeUse(0, 0))
+
+
+def until_others(bench: SlurmBench, name: str, use: NodeUse) -> None:
+    """Wait until others are told to use so much of a node; of no node ever what ours use."""
+
+    def told() -> bool:
+        return {node.name: node.others for node in bench.engine.inventory()}[name] == use
+
+    wait_until(told, f"others use {use} of {name}")
 
 
 def test_cards_are_given_by_their_model(bench: SlurmBench) -> None:
@@ -118,7 +157,7 @@ def test_cards_are_given_by_their_model(bench: SlurmBench) -> None:
     second = bench.cluster.nodes[1]
     node = {one.name: one for one in bench.engine.inventory()}[second]
     assert node.accelerators == (Accelerators("H20-96G", 2),)
-    assert node.free == NodeFree(5, 15_700, (Accelerators("H20-96G", 1),))
+    assert node.others == NodeUse(0, 0, (Accelerators("H20-96G", 0),))
     bench.engine.cancel([ref], 0)
     ended(bench, ref)
     assert output(bench, ref).split() in ([second, "0"], [second, "2"])

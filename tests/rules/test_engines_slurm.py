@@ -14,11 +14,13 @@ from suanwang.engines.slurm.demand import Models, check
 from suanwang.engines.slurm.rejections import refusal
 from suanwang.engines.slurm.rows import (
     STATES,
+    Holds,
     JobRow,
     NodeRow,
     PartitionLimits,
     cards,
     from_wait_status,
+    hosts,
     quantities,
     told,
 )
@@ -187,3 +189,39 @@ def test_nothing_of_a_job_but_its_folder_is_in_the_batch_script() -> None:
 def test_settings_are_strict(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         SlurmSettings.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ("n1", ["n1"]),
+        ("n[1-3,07],m2", ["n1", "n2", "n3", "n07", "m2"]),
+        ("n[008-010]-ib", ["n008-ib", "n009-ib", "n010-ib"]),
+        ("r[1-2]n[1-2]", ["r1n1", "r1n2", "r2n1", "r2n2"]),
+        ("", []),
+    ],
+)
+def test_a_host_list_is_read(listed: str, names: list[str]) -> None:
+    assert list(hosts(listed)) == names
+
+
+@pytest.mark.parametrize("listed", ["n[1-", "n[1-99999999]", "n]1[", "n[a-b]"])
+def test_what_is_no_host_list_is_no_answer(listed: str) -> None:
+    with pytest.raises(ValueError, match="host"):
+        hosts(listed)
+
+
+def test_what_a_running_job_holds_is_read_from_the_controllers_answer() -> None:
+    entry = {
+        "job_id": 7, "name": "a1", "job_state": "RUNNING", "nodes": "n[1-2]", "cpus": 6,
+        "memory_per_node": 500, "tres_per_node": "gres:gpu:h20:1",
+    }  # fmt: skip
+    row = live_row(entry)
+    assert row is not None
+    assert row.holds == Holds(("n1", "n2"), 3, 500, "gres:gpu:h20:1")
+    assert cards(row.holds.gres) == {"gpu:h20": 1}
+    waiting = live_row(entry | {"job_state": "PENDING", "nodes": ""})
+    assert waiting is not None
+    assert waiting.holds is None
+    with pytest.raises(EngineUnavailable):
+        live_row(entry | {"nodes": "n[1-"})

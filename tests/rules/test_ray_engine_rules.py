@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from suanwang.core.jobspec import JobSpec
 from suanwang.engines.choice import open_engine
-from suanwang.engines.port import Accelerators, NodeFree, Submission
-from suanwang.engines.ray.cluster import demand, facts
+from suanwang.engines.others import Amount, Holding
+from suanwang.engines.port import Accelerators, NodeUse, Submission
+from suanwang.engines.ray.cluster import HOLDS, demand, facts, holding, taken
 from suanwang.engines.ray.dashboard import RayJob, RayNode
 from suanwang.engines.ray.endings import STATES, conclude, read_left, read_told
 from suanwang.engines.ray.package import PackageTooLarge, task, write_package
@@ -125,14 +126,26 @@ def test_what_no_single_node_has_is_told_in_words(fields: dict[str, Any]) -> Non
     assert why
 
 
-def test_nodes_are_told_with_what_is_free_where_ray_says_so() -> None:
+def test_nodes_are_told_with_what_others_hold_where_ray_says_what_is_taken() -> None:
     in_use = {"a" * 8: {"CPU": 3.5, "memory": float(1 << 30), "GPU": 0.5}, "n" * 8: {"myNpu": 8.0}}
-    told = {one.name: one for one in facts(NODES, in_use, TWO_MODELS)}
+    others = taken(NODES, in_use, TWO_MODELS)
+    told = {one.name: one for one in facts(NODES, others, TWO_MODELS)}
     assert set(told) == {"plain", "a", "t", "n"}, "a head that offers no core takes no job"
-    assert told["plain"].free is None
+    assert told["plain"].others is None
     assert told["a"].accelerators == (Accelerators("A100", 4),)
-    assert told["a"].free == NodeFree(4, 15 * 1024, (Accelerators("A100", 3),))
-    assert told["n"].free == NodeFree(8, 16 * 1024)
+    assert told["a"].others == NodeUse(4, 1024, (Accelerators("A100", 1),))
+    assert told["n"].others == NodeUse(0, 0, (Accelerators("910B", 8),))
+
+
+def test_a_job_says_itself_what_it_holds() -> None:
+    share = spec(cores=2, accelerators=1, accelerator_model="A100", card_milli=250)
+    wanted, _ = demand(share, TWO_MODELS, NODES)
+    assert wanted is not None
+    job = RayJob(status="RUNNING", driver_node_id="a" * 8, metadata={HOLDS: wanted.told})
+    assert holding(job) == Holding(("a" * 8,), Amount(2000, share.memory_mib, 250))
+    assert holding(job.model_copy(update={"status": "PENDING"})) is None
+    assert holding(job.model_copy(update={"status": "SUCCEEDED"})) is None
+    assert holding(job.model_copy(update={"metadata": {HOLDS: "-1 all 1"}})) is None
 
 
 def test_two_nodes_of_one_name_are_told_apart() -> None:

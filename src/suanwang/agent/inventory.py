@@ -78,11 +78,11 @@ def _as_json(node: NodeFacts) -> Facts:
         "memory_mib": node.memory_mib,
         "accelerators": _cards(node.accelerators),
     }
-    if node.free is not None:
-        found["free"] = {
-            "cores": node.free.cores,
-            "memory_mib": node.free.memory_mib,
-            "accelerators": _cards(node.free.accelerators),
+    if node.others is not None:
+        found["others"] = {
+            "cores": node.others.cores,
+            "memory_mib": node.others.memory_mib,
+            "accelerators": _cards(node.others.accelerators),
         }
     return found
 

@@ -79,8 +79,8 @@ class Accelerators:
 
 
 @dataclass(frozen=True)
-class NodeFree:
-    """What of a node nobody uses now, whoever else submits there."""
+class NodeUse:
+    """What of a node is held by some work."""
 
     cores: int
     memory_mib: int
@@ -95,8 +95,9 @@ class NodeFacts:
     cores: int
     memory_mib: int
     accelerators: tuple[Accelerators, ...] = ()
-    free: NodeFree | None = None
-    """Of an engine with ``Ability.FREE_STATE``; none where only the whole is known."""
+    others: NodeUse | None = None
+    """What work holds that did not come through this engine object; of an engine with
+    ``Ability.FREE_STATE``, none where it cannot tell."""
 
 
 class Ability(StrEnum):
@@ -109,7 +110,7 @@ class Ability(StrEnum):
     ``image_not_supported``: never run in another image or in none.
     """
     FREE_STATE = "free_state"
-    """Tells what is free on each node, other users' work counted in."""
+    """Tells what other people's work holds of each node, from which what is free follows."""
     ESTIMATES = "estimates"
     """Says when it expects a waiting job to start."""
 

@@ -259,7 +259,7 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
             node.memory_mib,
             tuple((each.model, each.count) for each in node.accelerators),
             node.rack,
-            _free(node),
+            _others(node),
         )
         for node in payload.nodes
     ]
@@ -289,14 +289,14 @@ def report(request: HttpRequest, payload: ReportIn) -> Any:
     }
 
 
-def _free(node: ReportedNodeIn) -> tuple[int, int, int] | None:
-    """What is free of it: never more than there is, whatever an engine counts."""
-    if node.free is None:
+def _others(node: ReportedNodeIn) -> tuple[int, int, int] | None:
+    """What others use of it: never more than there is, whatever an engine counts."""
+    if node.others is None:
         return None
-    cards = sum(each.count for each in node.free.accelerators)
+    cards = sum(each.count for each in node.others.accelerators)
     return (
-        min(node.free.cores, node.cores),
-        min(node.free.memory_mib, node.memory_mib),
+        min(node.others.cores, node.cores),
+        min(node.others.memory_mib, node.memory_mib),
         min(cards, sum(each.count for each in node.accelerators)),
     )
 

@@ -1,4 +1,7 @@
-"""What is free on the nodes a decision named, counted again under their locks, card by card."""
+"""What is free on the nodes a decision named, counted again under their locks, card by card.
+
+That is the whole less what others use by the last report, less what live attempts hold.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from django.db.models import Q
 from suanwang.jobs.asks import room
 from suanwang.jobs.models import Attempt
 from suanwang.placement import WHOLE_CARD, Room
+from suanwang.placement.others import of_others
 from suanwang.registry.models import Node
 
 
@@ -24,6 +28,8 @@ class Floor:
         for node, held, cards in _held(wanted):
             if node in self.nodes:
                 self._take(node, held, cards)
+        for each in self.nodes.values():
+            self._take_theirs(each)
 
     def take(
         self, nodes: Sequence[int], asked: Room, wished: Sequence[Sequence[int]]
@@ -64,6 +70,14 @@ class Floor:
         left = self._cards[node]
         open_cards = [card for card, milli in enumerate(left) if milli >= asked.card_milli]
         return sorted(open_cards, key=lambda card: (left[card], card))[: asked.cards]
+
+    def _take_theirs(self, node: Node) -> None:
+        """What others of the centre use, as the core counts it: cards ours use least."""
+        pk = node.pk
+        self._cores[pk] -= (node.others_cores or 0) * 1000
+        self._memory[pk] -= node.others_memory_mib or 0
+        for card in of_others(self._cards[pk], node.others_accelerators or 0):
+            self._cards[pk][card] -= WHOLE_CARD
 
     def _take(self, node: int, held: Room, cards: Sequence[int], sign: int = 1) -> None:
         self._cores[node] -= sign * held.core_milli

@@ -165,10 +165,14 @@ class CentrePoolOut(Schema):
     nodes: int
     cores: int
     cores_allocated: int
+    cores_others: int
+    """Used by the centre's own users by the last reports, as the others of this name."""
     memory_mib: int
     memory_mib_allocated: int
+    memory_mib_others: int
     accelerators: dict[str, int]
     accelerators_allocated: int
+    accelerators_others: int
     jobs: int
     running: int
     waiting: int
@@ -265,10 +269,13 @@ def centre_pool_out(row: queries.CentrePool) -> dict[str, Any]:
         "nodes": held.nodes,
         "cores": held.cores,
         "cores_allocated": used.cores,
+        "cores_others": held.others_cores,
         "memory_mib": held.memory_mib,
         "memory_mib_allocated": used.memory_mib,
+        "memory_mib_others": held.others_memory_mib,
         "accelerators": dict(held.cards),
         "accelerators_allocated": used.cards,
+        "accelerators_others": held.others_cards,
         "jobs": used.jobs,
         "running": used.running,
         "waiting": row.waiting,

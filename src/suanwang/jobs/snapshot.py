@@ -13,6 +13,7 @@ from suanwang.core.jobspec import PRIORITIES
 from suanwang.jobs.asks import room
 from suanwang.jobs.models import Attempt, Job, NodeReservation
 from suanwang.placement import (
+    NOTHING,
     Card,
     Link,
     Machine,
@@ -127,6 +128,9 @@ def _machines(at: datetime) -> list[Machine]:
         "cluster__images",
         "cluster__summary",
         "reported_at",
+        "others_cores",
+        "others_memory_mib",
+        "others_accelerators",
     )
     return [
         Machine(
@@ -141,6 +145,7 @@ def _machines(at: datetime) -> list[Machine]:
             rack=rack,
             images=images,
             summary_at=reported_at if summary else None,
+            others=_others(*others),
         )
         for (
             node,
@@ -155,9 +160,17 @@ def _machines(at: datetime) -> list[Machine]:
             images,
             summary,
             reported_at,
+            *others,
         ) in nodes
         if centre in site and cluster not in shut
     ]
+
+
+def _others(cores: int | None, memory_mib: int | None, cards: int | None) -> Room:
+    """What others use of a node; nothing where its engine does not tell."""
+    if not (cores or memory_mib or cards):
+        return NOTHING
+    return Room((cores or 0) * 1000, memory_mib or 0, cards or 0)
 
 
 def rates(at: datetime) -> Callable[[UUID, str | None], Rates]:

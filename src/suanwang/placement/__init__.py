@@ -4,6 +4,7 @@ from suanwang.placement.core import decide
 from suanwang.placement.memory import Memory
 from suanwang.placement.roll import Roll
 from suanwang.placement.terms import (
+    NOTHING,
     WHOLE_CARD,
     Ask,
     Capability,
@@ -30,6 +31,7 @@ from suanwang.placement.terms import (
 )
 
 __all__ = [
+    "NOTHING",
     "WHOLE_CARD",
     "Ask",
     "Capability",

@@ -24,8 +24,10 @@ from suanwang.placement.kernels.machines import (
     NEXT,
 )
 from suanwang.placement.openings import Openings
+from suanwang.placement.others import Others
 from suanwang.placement.pool import Need as PoolNeed
 from suanwang.placement.pool import Pool, richest_first
+from suanwang.placement.summaries import Summaries
 from suanwang.placement.terms import (
     WHOLE_CARD,
     Link,
@@ -114,16 +116,14 @@ class City:
         self.slot_cards = np.zeros((256, self.width), np.uint8)
         self._unused = list(range(255, -1, -1))
         self.openings = Openings(self)
+        self.others = Others(self)
         self.head: Ints = np.full(max(1, self.nodes), -1, np.int64)
-        self.summary_free: dict[int, list[int]] = {}
-        for each in self.groups:
-            if each.summary is not None:
-                said = each.summary.free or each.summary.whole
-                self.summary_free[each.number] = list(total(said))
+        self.summaries = Summaries(self)
         free = self.whole[:, :2].copy()
         cards = np.where(np.arange(self.width) < self.whole[:, 2:3], WHOLE_CARD, 0)
         for each_running in running:
             self._occupy(each_running, free, cards)
+        self.others.take_off(free, cards)
         self.pool = self._pool_of(free, cards)
         self.capacity: Ints = np.zeros(3, np.int64)
         for machine in self.machines:
@@ -159,12 +159,16 @@ class City:
                 free[position, 0] -= room.core_milli
                 free[position, 1] -= room.memory_mib
                 if room.cards:
-                    named = running.cards[nth] if nth < len(running.cards) else ()
-                    used = named or fullest_fitting(cards[position], room)
+                    used = self._named(running, nth) or fullest_fitting(cards[position], room)
                     for card in used:
                         cards[position, card] -= room.card_milli
             places.append((position, used))
         self._write(running, places)
+
+    def _named(self, running: Running, nth: int) -> tuple[int, ...]:
+        """The cards it says it holds on one of its machines, of those a machine here may have."""
+        named = running.cards[nth] if nth < len(running.cards) else ()
+        return tuple(card for card in named if card < self.width)
 
     def _write(self, running: Running, places: Sequence[tuple[int, tuple[int, ...]]]) -> None:
         """Note who holds what until when."""
@@ -198,7 +202,7 @@ class City:
                     marks[card] = 1
                 counted.append(True)
             else:
-                counted.append(self._send(number, running))
+                counted.append(self.summaries.send(number, running))
             rows.append(row)
         held = Held(
             running,
@@ -210,17 +214,6 @@ class City:
         self.running[running.job_id] = held
         self._note_stoppable(held)
         self._use(running, 1)
-
-    def _send(self, number: int, running: Running) -> bool:
-        """Take a job off what a summary said was free, unless it already knew of it."""
-        summary = self.groups[number].summary
-        assert summary is not None and summary.summary_at is not None  # noqa: S101 - a type
-        started = running.started_at
-        if summary.free is not None and started is not None and started <= summary.summary_at:
-            return False
-        for part, amount in enumerate(total(running.room)):
-            self.summary_free[number][part] -= amount
-        return True
 
     def _use(self, running: Running, sign: int) -> None:
         use = self.use.setdefault(running.organisation, [0, 0, 0])
@@ -268,11 +261,12 @@ class City:
             if position < self.nodes:
                 self.openings.changed(position)
                 self._unlink(position, row)
-                self.untake(position, room, cards)
+                if self.others.at(position):
+                    self.others.count(position)
+                else:
+                    self.untake(position, room, cards)
             elif counted:
-                number = int(self.group_of[position])
-                for part, amount in enumerate(total(room)):
-                    self.summary_free[number][part] += amount
+                self.summaries.give_back(int(self.group_of[position]), room)
             self.slots[row, MACHINE] = -1
             self._unused.append(row)
         self._use(held.running, -1)
@@ -321,6 +315,7 @@ class City:
             for position, row in zip(held.positions, held.slots, strict=True):
                 self.slots[row, ENDS], self.slots[row, EXPECTED] = ends, expected
                 self.openings.changed(position)
+                self.others.ends_changed(position)
             self._note_stoppable(held)
         return same
 
@@ -336,7 +331,11 @@ class City:
             position = self.position.get(machine_id)
             if position is None:
                 continue
-            named = running.cards[nth] if nth < len(running.cards) else ()
+            named = self._named(running, nth)
+            if position < self.nodes and self.others.at(position):
+                cards = self.pool.free_cards_milli[position]
+                places.append((position, named or fullest_fitting(cards, running.room)))
+                continue
             try:
                 used = self.take(position, running.room)
             except ValueError:
@@ -345,44 +344,28 @@ class City:
             if named and position < self.nodes and sorted(named) != sorted(used):
                 return False
         self._write(running, places)
+        for position, _ in places:
+            if position < self.nodes and self.others.at(position):
+                self.others.count(position)
         return True
 
     def hear(self, machine: Machine) -> None:
-        """A newer summary of a cluster."""
-        self.offered.clear()
+        """A newer word of what others use of a node; or a newer summary of a cluster."""
         position = self.position[machine.id]
-        number = int(self.group_of[position])
-        was = self.groups[number]
-        self.machines[position] = machine
-        self.groups[number] = Group(
-            number=number,
-            cluster_id=machine.cluster_id,
-            site=machine.site,
-            card=machine.card,
-            rates=machine.rates,
-            online=machine.online,
-            reserved=was.reserved,
-            images=machine.images,
-            summary=machine,
-            members=was.members,
-            shapes=((machine.whole, 1),),
-        )
-        if was.summary is not None:
-            self.capacity += np.array(total(machine.whole), np.int64)
-            self.capacity -= np.array(total(was.summary.whole), np.int64)
-        self.summary_free[number] = list(total(machine.free or machine.whole))
-        for held in self.running.values():
-            if position in held.positions:
-                held.counted = tuple(
-                    self._send(number, held.running) if at == position else counted
-                    for at, counted in zip(held.positions, held.counted, strict=True)
-                )
+        if machine.summary_at is None:
+            self.machines[position] = machine
+            self.others.hear(position, machine)
+            return
+        self.offered.clear()
+        self.summaries.hear(position, machine)
 
     def free_of(self, position: int) -> tuple[int, int, Ints]:
-        """Milli-cores, MiB and the milli-cards of each card that are free on a node."""
-        cards: Ints = self.pool.free_cards_milli[position]
-        cores, memory = self.pool.free_cores_milli, self.pool.free_memory_mib
-        return int(cores[position]), int(memory[position]), cards
+        """Milli-cores, MiB and the milli-cards of each card that are free on a node; less than
+        nothing where more is held of it than there is."""
+        owed, pool = self.others.owed[position], self.pool
+        cards: Ints = pool.free_cards_milli[position] - owed[2:]
+        cores, memory = pool.free_cores_milli[position], pool.free_memory_mib[position]
+        return int(cores - owed[0]), int(memory - owed[1]), cards
 
     def arrays(self) -> tuple[Any, ...]:
         """What the loops of ``kernels.machines`` read: free cores, memory, cards."""

@@ -181,14 +181,19 @@ class _Step:
         if kind.soonest is None:
             spot = self.floor.soonest(kind, ask.walltime_seconds)
             kind.soonest = -1 if spot is None else spot.start
-            beside = self.floor.has_room_beside_kept(kind)
-            kind.behind = telling.behind(ask, kind, "wait_room_kept" if beside else "wait_in_line")
+            kind.behind = self._why_behind(ask, kind, never=spot is None)
         assert kind.behind is not None  # noqa: S101 - a type
         starts_at = None
         if kind.soonest >= 0:
             start = max(kind.soonest, self.floor.at + self._ahead.seconds(ask))
             starts_at = telling.told(start, self._now)
         self._wait(ask, kind, kind.behind, starts_at, None)
+
+    def _why_behind(self, ask: Ask, kind: Kind, *, never: bool) -> Reason:
+        if never and (reason := telling.beside_others(self.floor.city, ask, kind)) is not None:
+            return reason
+        beside = self.floor.has_room_beside_kept(kind)
+        return telling.behind(ask, kind, "wait_room_kept" if beside else "wait_in_line")
 
     def _block(self, kind: Kind) -> None:
         if self._policy.backfill == "none":

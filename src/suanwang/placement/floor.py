@@ -212,6 +212,7 @@ class Floor:
         found: Ints = _earliest(
             members,
             *self.city.arrays(),
+            self.city.others.owed,
             self.city.slots,
             self.city.slot_cards,
             self.city.head,
@@ -229,6 +230,7 @@ class Floor:
         found: Ints = _least_free(
             position,
             *self.city.arrays(),
+            self.city.others.owed,
             self.city.slots,
             self.city.slot_cards,
             self.city.head,
@@ -275,7 +277,7 @@ class Floor:
         """What is free of a cluster known by summary, from now on."""
         known = self._calendars.get(group.number)
         if known is None:
-            free = np.array(self.city.summary_free[group.number], np.int64)
+            free = np.array(self.city.summaries.free[group.number], np.int64)
             running = self.city.slots_of(group.number)
             amounts = running[:, [loops.CORES, loops.MEMORY, loops.TOTAL]]
             known = Calendar(free + amounts.sum(axis=0), self.at)

@@ -66,7 +66,8 @@ class Memory:
         return city
 
     def _hear(self, city: City, machines: Sequence[Machine]) -> bool:
-        """Take over newer summaries. False: something else about the machines changed."""
+        """Take over newer summaries, and what others use now. False: something else about the
+        machines changed."""
         before = self._machines
         if machines is before:  # a tuple: it cannot have changed
             return True
@@ -78,7 +79,7 @@ class Memory:
         for was, now in zip(before, machines, strict=True):
             if was is now or was == now:
                 continue
-            if was.summary_at is None or not _same_but_heard(was, now):
+            if not _same_but_heard(was, now):
                 return False
             newer.append(now)
         for machine in newer:
@@ -126,11 +127,17 @@ class Memory:
 
 
 def _same_but_heard(was: Machine, now: Machine) -> bool:
-    """Whether two summaries differ only in what is counted and when."""
+    """Whether two nodes differ only in what others use of them; two summaries only in what is
+    counted and when."""
+    if was.summary_at is None:
+        return was == replace(now, others=was.others)
+    if now.summary_at is None:
+        return False
     return was == replace(
         now,
         whole=was.whole,
         summary_at=was.summary_at,
         free=was.free,
         largest=was.largest,
+        others=was.others,
     )

@@ -69,6 +69,7 @@ class Openings:
             known.opens[stale] = _earliest(
                 stale,
                 *self._city.arrays(),
+                self._city.others.owed,
                 self._city.slots,
                 self._city.slot_cards,
                 self._city.head,

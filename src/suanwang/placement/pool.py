@@ -224,6 +224,17 @@ class Pool:
         loops.move(machine, self._rows[kind], self._free, self._mark, self._used, 1)
         self._changed(machine, kind)
 
+    def set_free(
+        self, machine: int, cores_milli: int, memory_mib: int, cards_milli: ArrayLike
+    ) -> None:
+        """So much is free of the machine from now on, whatever was placed there."""
+        before = self._free[machine, 2:].copy()
+        self._free[machine, 0], self._free[machine, 1] = cores_milli, memory_mib
+        self._free[machine, 2:] = cards_milli
+        self._mark[machine] = loops.MARKS[self._free[machine, 2:]].sum(dtype=np.uint64)
+        self._touch(machine)
+        self._moved(int(np.abs(self._free[machine, 2:] - before).sum()))
+
     def set_up(self, machine: int, up: bool) -> None:
         """Whether the machine takes new work; what runs there is kept and may be released."""
         self.up[machine] = up
@@ -232,7 +243,11 @@ class Pool:
     def _changed(self, machine: int, kind: int) -> None:
         self._touch(machine)
         need = self._needs[kind]
-        self._moved_milli += need.cards * need.card_milli
+        self._moved(need.cards * need.card_milli)
+
+    def _moved(self, milli: int) -> None:
+        """So much of cards was taken or given back."""
+        self._moved_milli += milli
         if self._moved_milli * REPRICE >= self._all_milli:
             self._reprice()
 

@@ -16,6 +16,8 @@ from suanwang.placement.where import asked
 from suanwang.placement.wishes import Kind, whole_fen
 
 Facts = dict[str, str | int]
+CENTRES_NAMED = 3
+"""So many centres are named in one reason."""
 _PLACED = {
     "cheapest": "placed_cheapest",
     "fastest": "placed_fastest",
@@ -29,7 +31,8 @@ class Ahead:
     for whom no start is kept."""
 
     def __init__(self, city: City) -> None:
-        self._capacity = [max(1, int(part)) for part in city.capacity]
+        ours = city.capacity - city.others.total
+        self._capacity = [max(1, int(part)) for part in ours]
         self._work = [0, 0, 0]
 
     def add(self, ask: Ask) -> None:
@@ -79,6 +82,26 @@ def kept(city: City, ask: Ask, kind: Kind, spot: Spot, code: str, now: datetime)
 def behind(ask: Ask, kind: Kind, code: str) -> Reason:
     """That the job waits behind others; the same words for all of its kind."""
     return Reason(code, asked(ask) | {"machines": kind.machines})
+
+
+def beside_others(city: City, ask: Ask, kind: Kind) -> Reason | None:
+    """That it never starts as long as others use what they use now; None: not for that."""
+    short = city.others.short_on(kind.members, kind.room).tolist()
+    short += [
+        place.group.members[0]
+        for place in kind.places
+        if place.group.summary is not None and any(total(place.group.summary.others))
+    ]
+    if not short:
+        return None
+    centres = sorted({city.machines[position].site.code for position in short})
+    facts: Facts = {
+        "machines": kind.machines,
+        "short": len(short),
+        "centre": ", ".join(centres[:CENTRES_NAMED])
+        + ("…" if len(centres) > CENTRES_NAMED else ""),
+    }
+    return Reason("wait_others_use", asked(ask) | facts)
 
 
 def told(start: int, now: datetime) -> datetime:

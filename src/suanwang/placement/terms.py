@@ -34,6 +34,9 @@ class Room(NamedTuple):
     card_milli: int = WHOLE_CARD
 
 
+NOTHING = Room(0, 0)
+
+
 class Rates(NamedTuple):
     """What a second costs at a machine, in fen per core, MiB and card; None: no price, no work."""
 
@@ -122,6 +125,9 @@ class Machine:
     """Of a summary: what it said was free at that moment; None: ``whole`` less what we sent."""
     largest: Room | None = None
     """Of a summary: its largest node, if it says; no node of a job may ask for more."""
+    others: Room = NOTHING
+    """What work that is not ours held of it when it last told: whole cards. Nobody knows when that
+    ends, so it is planned as if it never did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ CARDS_MAX = 1_024
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One machine as reported: its whole capacity, and what was free of it if that is known."""
+    """One machine as reported: its whole capacity, and what others use of it if that is known."""
 
     name: str
     cores: int
@@ -23,8 +23,9 @@ class NodeReport:
     accelerators: tuple[tuple[str, int], ...] = ()
     """``(model, count)``; a node holds cards of one model."""
     rack: str = ""
-    free: tuple[int, int, int] | None = None
-    """Cores, MiB and cards nobody used when it was reported; None: its engine does not tell."""
+    others: tuple[int, int, int] | None = None
+    """Cores, MiB and cards that work held which is not the platform's; None: its engine does not
+    tell."""
 
     @property
     def cards(self) -> tuple[str | None, int]:

@@ -208,7 +208,8 @@ class Cluster(models.Model):
 
 
 class Node(models.Model):
-    """A machine of a cluster, with its whole capacity; what is free follows from the attempts."""
+    """A machine of a cluster, with its whole capacity and what others use of it; what is free
+    follows from the attempts."""
 
     SCOPE: ClassVar = Scope(public=True)
 
@@ -219,11 +220,11 @@ class Node(models.Model):
     memory_mib = models.PositiveIntegerField()
     accelerator_model = models.ForeignKey(AcceleratorModel, models.PROTECT, null=True)
     accelerators = models.PositiveIntegerField(default=0)
-    free_cores = models.PositiveIntegerField(null=True)
-    free_memory_mib = models.PositiveIntegerField(null=True)
-    free_accelerators = models.PositiveIntegerField(null=True)
-    """What nobody used at ``reported_at``, other users of the engine counted in; null: its engine
-    does not tell.
+    others_cores = models.PositiveIntegerField(null=True)
+    others_memory_mib = models.PositiveIntegerField(null=True)
+    others_accelerators = models.PositiveIntegerField(null=True)
+    """What work that is not the platform's held at ``reported_at``; null: its engine does not
+    tell.
     """
     unknown_model = models.CharField(max_length=80, blank=True)
     """A model of card it was reported with that the catalogue does not have: not offered."""

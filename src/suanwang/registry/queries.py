@@ -73,12 +73,15 @@ def energy(*, since: datetime | None = None, until: datetime | None = None) -> d
 
 @dataclass(frozen=True)
 class Holding:
-    """What a centre has up now: sums over its nodes, cards by model."""
+    """What a centre has up now: sums over its nodes, cards by model; and what others use of it."""
 
     nodes: int
     cores: int
     memory_mib: int
     cards: Mapping[str, int]
+    others_cores: int = 0
+    others_memory_mib: int = 0
+    others_cards: int = 0
 
     @property
     def cards_all(self) -> int:
@@ -101,11 +104,22 @@ def holdings() -> dict[UUID, Holding]:
     for centre_id, model, count in by_model:
         cards[centre_id][model] = count
     sums = up.values("cluster__centre_id").annotate(
-        nodes=Count("id"), all_cores=Sum("cores"), all_memory=Sum("memory_mib")
+        nodes=Count("id"),
+        all_cores=Sum("cores"),
+        all_memory=Sum("memory_mib"),
+        theirs_cores=Sum("others_cores", default=0),
+        theirs_memory=Sum("others_memory_mib", default=0),
+        theirs_cards=Sum("others_accelerators", default=0),
     )
     return {
         row["cluster__centre_id"]: Holding(
-            row["nodes"], row["all_cores"], row["all_memory"], cards[row["cluster__centre_id"]]
+            row["nodes"],
+            row["all_cores"],
+            row["all_memory"],
+            cards[row["cluster__centre_id"]],
+            row["theirs_cores"],
+            row["theirs_memory"],
+            row["theirs_cards"],
         )
         for row in sums
     }

@@ -61,15 +61,15 @@ class NodeIn(In):
     rack: str = Field("", max_length=40)
 
 
-class FreeIn(In):
+class NodeUseIn(In):
     cores: int = Field(ge=0, le=65_536)
     memory_mib: int = Field(ge=0, le=2**30)
     accelerators: list[CardsIn] = Field(default_factory=list, max_length=16)
 
 
 class ReportedNodeIn(NodeIn):
-    free: FreeIn | None = None
-    """What nobody uses now, whoever else submits there; nothing: the engine does not tell."""
+    others: NodeUseIn | None = None
+    """What work that is not the platform's holds now; nothing: the engine does not tell."""
 
 
 class NodesIn(In):
@@ -169,6 +169,12 @@ class ClusterOut(Schema):
     open: bool
 
 
+class NodeUseOut(Schema):
+    cores: int
+    memory_mib: int
+    accelerators: int
+
+
 class NodeOut(Schema):
     name: str
     rack: str
@@ -178,6 +184,9 @@ class NodeOut(Schema):
     accelerators: int
     unknown_model: str
     """A model it was reported with that the catalogue does not have: its cards are not offered."""
+    others: NodeUseOut | None
+    """What work held by the last report that is not the platform's; none: its engine does not
+    tell."""
     up: bool
     reported_at: datetime
 
@@ -322,6 +331,13 @@ def node_out(node: Node) -> dict[str, Any]:
         "accelerator_model": node.accelerator_model_id,
         "accelerators": node.accelerators,
         "unknown_model": node.unknown_model,
+        "others": None
+        if node.others_cores is None
+        else {
+            "cores": node.others_cores,
+            "memory_mib": node.others_memory_mib,
+            "accelerators": node.others_accelerators,
+        },
         "up": node.up,
         "reported_at": node.reported_at,
     }

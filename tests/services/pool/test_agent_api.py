@@ -245,13 +245,14 @@ def test_only_what_changed_is_told_and_all_of_it_when_the_books_are_elsewhere(
     assert report(first, revision="r1")["revision"] == "r1"
     changed = {
         "name": "n1", "cores": 8, "memory_mib": 8192,
-        "free": {"cores": 99, "memory_mib": 1024},
+        "others": {"cores": 99, "memory_mib": 1024},
     }  # fmt: skip
     told = report([changed], gone=["n2"], after="r1", revision="r2", abilities=["free_state"])
     assert (told["revision"], told["full_wanted"]) == ("r2", False)
     assert up() == {"n0": 4, "n1": 8}
     node = Node.objects.get(cluster=city.general, name="n1")
-    assert (node.free_cores, node.free_memory_mib, node.free_accelerators) == (8, 1024, 0)
+    theirs = node.others_cores, node.others_memory_mib, node.others_accelerators
+    assert theirs == (8, 1024, 0), "never more than there is"
 
     told = report([], after="r2", revision="r2")
     assert (told["revision"], told["full_wanted"]) == ("r2", False)

@@ -170,13 +170,13 @@ def test_a_card_nobody_knows_keeps_neither_its_node_nor_its_centre_from_being_us
         assert asking is not None
         return services.report_nodes(asking, nodes, **facts, at=city.later(minutes=1), **more)
 
-    new = NodeReport("g2", 64, 4096, (("abacus-9", 8),), free=(60, 4000, 8))
+    new = NodeReport("g2", 64, 4096, (("abacus-9", 8),), others=(0, 96, 8))
     told = report(NodeReport("g1", 32, 131072, (("h20", 8),)), new, revision="r1")
     assert told.unknown_models == ("abacus-9",)
     rows = {node.name: node for node in Node.objects.filter(cluster=city.intelligent, up=True)}
     assert (rows["g1"].accelerator_model_id, rows["g1"].accelerators) == ("h20", 8)
     assert (rows["g2"].accelerators, rows["g2"].unknown_model) == (0, "abacus-9")
-    assert (rows["g2"].free_cores, rows["g2"].free_accelerators) == (60, 0)
+    assert (rows["g2"].others_memory_mib, rows["g2"].others_accelerators) == (96, 0)
     assert city.placed(cores=64, memory_mib=1024).node.name == "g2"
 
     assert report(after="r1", revision="r1").unknown_models is None  # as it was told before

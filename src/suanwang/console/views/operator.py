@@ -24,6 +24,7 @@ from suanwang.metering.models import Charge, RatingProblem
 from suanwang.metering.services import resolve_problem
 from suanwang.people.roles import Role
 from suanwang.people.scope import Viewer, visible
+from suanwang.registry import queries as registry
 from suanwang.registry.models import DataCentre
 from suanwang.site.clock import now
 
@@ -41,9 +42,11 @@ def pool(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         .annotate(cores=Sum("job__cores"), cards=Sum("job__accelerators"), jobs=Count("pk"))
         .order_by()
     }
+    held = registry.holdings()
     rows = [
         {
             "offer": one,
+            "others": held.get(one.centre.pk, registry.EMPTY),
             "cores": (busy.get(one.centre.pk) or {}).get("cores") or 0,
             "cards": (busy.get(one.centre.pk) or {}).get("cards") or 0,
             "jobs": (busy.get(one.centre.pk) or {}).get("jobs") or 0,

@@ -22,6 +22,7 @@ from suanwang.console.forms.centres import (
     SetPrice,
 )
 from suanwang.console.forms.sharing import Surroundings, lines
+from suanwang.console.node_use import of_clusters
 from suanwang.console.session import own_organisation, signed_in
 from suanwang.core.money import parse_yuan
 from suanwang.people.roles import Role
@@ -79,10 +80,9 @@ def _show(
     request: HttpRequest, viewer: Viewer, centre: DataCentre, *, token: str = "", **forms: Form
 ) -> HttpResponse:
     at = now()
-    clusters = (
-        Cluster.objects.filter(centre=centre).prefetch_related("agents", "nodes").order_by("name")
-    )
+    clusters = Cluster.objects.filter(centre=centre).prefetch_related("agents").order_by("name")
     own = viewer.organisation_id == centre.provider_id
+    use = of_clusters(one.pk for one in clusters)
     facts: dict[str, Any] = {
         "centre": centre,
         "own": own,
@@ -90,7 +90,7 @@ def _show(
         "clusters": [
             {
                 "cluster": one,
-                "nodes": len(one.nodes.all()),
+                "use": use[one.pk],
                 "agents": [(agent, agent_state(agent, at)) for agent in one.agents.all()],
             }
             for one in clusters

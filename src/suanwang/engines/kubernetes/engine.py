@@ -101,7 +101,7 @@ class KubernetesEngine:
         abilities = {Ability.IMAGES}
         if self._settings.volcano is not None:
             abilities.add(Ability.GANGS)
-        if found.free_known:
+        if found.others_known:
             abilities.add(Ability.FREE_STATE)
         return Capabilities(
             "kubernetes", self._version, _ISOLATION, tuple(notes), frozenset(abilities)

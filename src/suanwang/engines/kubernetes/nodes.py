@@ -1,4 +1,4 @@
-"""What the cluster has, and what of it is free: from its nodes, or from the namespace's quota.
+"""What the cluster has, and what others hold of it: from its nodes, or the namespace's quota.
 
 Nodes and other users' Pods are facts of the whole cluster. Where these may not be read, a
 ResourceQuota of the namespace says how much it may use; where there is none, nothing is known.
@@ -13,11 +13,12 @@ from fractions import Fraction
 from typing import Any
 
 from suanwang.engines.kubernetes.client import ApiRefused, Client
-from suanwang.engines.kubernetes.facts import condition, mapping
+from suanwang.engines.kubernetes.facts import ATTEMPT, MANAGED, SELECTOR, condition, mapping
 from suanwang.engines.kubernetes.quantity import amount
 from suanwang.engines.kubernetes.settings import KubernetesSettings
 from suanwang.engines.kubernetes.vendors import Vendors
-from suanwang.engines.port import Accelerators, NodeFacts, NodeFree
+from suanwang.engines.others import Amount, all_but, as_use
+from suanwang.engines.port import Accelerators, NodeFacts
 
 _LIVE = "status.phase!=Succeeded,status.phase!=Failed"
 _MIB = 1 << 20
@@ -31,7 +32,8 @@ class Node:
     labels: Mapping[str, Any]
     whole: Mapping[str, Fraction]
     """By resource: cores, bytes, cards."""
-    used: Counter[str] | None = None
+    others: Counter[str] | None = None
+    """What Pods that are not ours have asked for, by resource."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Survey:
     nodes: list[Node] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     bounded_by_quota: bool = False
-    free_known: bool = False
+    others_known: bool = False
 
 
 def survey(client: Client, settings: KubernetesSettings) -> Survey:
@@ -55,15 +57,17 @@ def survey(client: Client, settings: KubernetesSettings) -> Survey:
         )
         return _by_quota(client, found)
     try:
-        used = _used(client)
+        others = _others(client)
     except ApiRefused as refusal:
-        found.notes.append(f"others' pods may not be read ({refusal.reason}): free is not known")
+        found.notes.append(
+            f"others' pods may not be read ({refusal.reason}): what they hold is not known"
+        )
         return found
     found.nodes = [
-        Node(node.name, node.labels, node.whole, used.get(node.name, Counter()))
+        Node(node.name, node.labels, node.whole, others.get(node.name, Counter()))
         for node in found.nodes
     ]
-    found.free_known = True
+    found.others_known = True
     return found
 
 
@@ -101,15 +105,33 @@ def _bearable(taints: Any, settings: KubernetesSettings) -> bool:
     return True
 
 
-def _used(client: Client) -> dict[str, Counter[str]]:
-    """By node, what the Pods on it have asked for."""
-    used: dict[str, Counter[str]] = {}
+def _others(client: Client) -> dict[str, Counter[str]]:
+    """By node, what the Pods on it have asked for that are not ours."""
+    held: dict[str, Counter[str]] = {}
     for page in client.pages("/api/v1/pods", fieldSelector=_LIVE):
         for one in page["items"]:
             spec = mapping(one, "spec")
-            if isinstance(node := spec.get("nodeName"), str):
-                used.setdefault(node, Counter({"pods": 0})).update(_asked(spec))
-    return used
+            if isinstance(node := spec.get("nodeName"), str) and not _ours(client, one):
+                held.setdefault(node, Counter()).update(_asked(spec))
+    return held
+
+
+def _ours(client: Client, pod: Any) -> bool:
+    meta = mapping(pod, "metadata")
+    labels = mapping(meta, "labels")
+    managed = all(labels.get(name) == value for name, value in MANAGED.items())
+    return managed and ATTEMPT in labels and meta.get("namespace") == client.namespace
+
+
+def _held_by_ours(client: Client) -> Counter[str]:
+    """What our Pods in the namespace have asked for."""
+    held: Counter[str] = Counter()
+    path = f"/api/v1/namespaces/{client.namespace}/pods"
+    for page in client.pages(path, labelSelector=SELECTOR, fieldSelector=_LIVE):
+        for one in page["items"]:
+            if _ours(client, one):
+                held.update(_asked(mapping(one, "spec")))
+    return held
 
 
 def _asked(spec: Mapping[str, Any]) -> dict[str, Fraction]:
@@ -146,8 +168,13 @@ def _by_quota(client: Client, found: Survey) -> Survey:
                 hard[plain] = limit
                 used[plain] = amount(left)  # type: ignore[assignment]
     if hard.get("cpu") and hard.get("memory"):
-        found.nodes = [Node(f"namespace {client.namespace}", {}, hard, used)]
-        found.bounded_by_quota = found.free_known = True
+        others = None
+        try:
+            others = used - _held_by_ours(client)  # what would be less than nothing is left out
+        except ApiRefused as refusal:
+            found.notes.append(f"pods may not be read ({refusal.reason}): others are not known")
+        found.nodes = [Node(f"namespace {client.namespace}", {}, hard, others)]
+        found.bounded_by_quota, found.others_known = True, others is not None
     else:
         found.notes.append("no quota bounds cpu and memory: what there is, is not known")
     return found
@@ -160,17 +187,27 @@ def facts(found: Survey, vendors: Vendors) -> tuple[NodeFacts, ...]:
         cores, memory_mib = _plain(node.whole)
         if cores < 1 or memory_mib < 16:
             continue
-        free = None
-        if node.used is not None:
-            left = {name: max(whole - node.used[name], 0) for name, whole in node.whole.items()}
-            free = NodeFree(*_plain(left), accelerators=_cards(node, left, vendors))
         cards = _cards(node, node.whole, vendors)
-        told.append(NodeFacts(node.name, cores, memory_mib, cards, free))
+        others = None
+        if node.others is not None:
+            left = {name: max(much - node.others[name], 0) for name, much in node.whole.items()}
+            rest = _cards(node, left, vendors)
+            others = as_use(
+                all_but(
+                    Amount(*_plain(left), _count(rest)), Amount(cores, memory_mib, _count(cards))
+                ),
+                cards,
+            )
+        told.append(NodeFacts(node.name, cores, memory_mib, cards, others))
     return tuple(told)
 
 
 def _plain(amounts: Mapping[str, Any]) -> tuple[int, int]:
     return int(amounts.get("cpu", 0)), int(amounts.get("memory", 0) // _MIB)
+
+
+def _count(cards: tuple[Accelerators, ...]) -> int:
+    return sum(one.count for one in cards)
 
 
 def _cards(node: Node, amounts: Mapping[str, Any], vendors: Vendors) -> tuple[Accelerators, ...]:

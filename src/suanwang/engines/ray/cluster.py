@@ -9,13 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from suanwang.core.jobspec import WHOLE_CARD, JobSpec
-from suanwang.engines.port import Accelerators, NodeFacts, NodeFree
-from suanwang.engines.ray.dashboard import Dashboard, RayNode
+from suanwang.engines.others import Amount, Holding, Others, as_use
+from suanwang.engines.port import Accelerators, EngineState, NodeFacts
+from suanwang.engines.ray.dashboard import Dashboard, RayJob, RayNode
+from suanwang.engines.ray.endings import STATES
+from suanwang.engines.ray.records import Records
 from suanwang.engines.ray.settings import GPU, Cards, RaySettings
 
 _CPU, _MEMORY = "CPU", "memory"
 _MARKER_SHARE: Final = 0.001
 """Ray counts markers too: a job takes the least there is of one."""
+HOLDS: Final = "suanwang_holds"
+"""In a submission's metadata: milli-cores, MiB and milli-cards of it."""
+_ROUNDING: Final = 1e-6
 _FRESH_SECONDS: Final = 5
 _REMEMBERED_SECONDS: Final = 3600
 
@@ -41,6 +47,13 @@ class Demand:
         if custom:
             wanted["entrypoint_resources"] = custom
         return wanted
+
+    @property
+    def told(self) -> str:
+        """What it holds, for the metadata of the submission: Ray itself does not say it again."""
+        cards = sum(amount for amount in self.resources.values() if amount > _MARKER_SHARE)
+        milli = round(cards * WHOLE_CARD)
+        return f"{self.cores * 1000} {self.memory_bytes >> 20} {milli}"
 
     def fits(self, node: RayNode) -> bool:
         """Whether the node, were it empty, would do."""
@@ -84,9 +97,12 @@ def _resources(spec: JobSpec, cards: Cards) -> dict[str, float]:
 
 
 def facts(
-    nodes: Sequence[RayNode], in_use: Mapping[str, Mapping[str, float]], settings: RaySettings
+    nodes: Sequence[RayNode], others: Mapping[str, Amount], settings: RaySettings
 ) -> list[NodeFacts]:
-    """The nodes that can take any job at all, with what is free where Ray says so."""
+    """The nodes that can take any job at all, with what others hold where Ray says what is taken.
+
+    ``others`` in milli-cores, MiB and milli-cards, by node id.
+    """
     names = [node.node_name or node.node_id[:16] for node in nodes]
     found = []
     for node, name in zip(nodes, names, strict=True):
@@ -94,42 +110,54 @@ def facts(
         if cores < 1 or memory_mib < 16:
             continue
         unique = name if names.count(name) == 1 else f"{name}-{node.node_id[:8]}"
-        taken = in_use.get(node.node_id)
-        found.append(
-            NodeFacts(
-                unique[:80],
-                cores,
-                memory_mib,
-                _cards(node, settings, {}),
-                _free(node, taken, settings) if taken is not None else None,
-            )
-        )
+        cards, held = _cards(node, settings), others.get(node.node_id)
+        use = None
+        if held is not None:
+            spare = node.resources_total.get(_CPU, 0) - held.cores / 1000
+            whole_cores = cores - max(int(spare + _ROUNDING), 0)
+            whole = Amount(whole_cores, min(held.memory_mib, memory_mib), -(-held.cards // 1000))
+            use = as_use(whole, cards)
+        found.append(NodeFacts(unique[:80], cores, memory_mib, cards, use))
     return found
 
 
-def _free(node: RayNode, taken: Mapping[str, float], settings: RaySettings) -> NodeFree:
-    return NodeFree(
-        _amount(node, _CPU, taken),
-        _amount(node, _MEMORY, taken) >> 20,
-        _cards(node, settings, taken),
-    )
+def taken(
+    nodes: Sequence[RayNode], in_use: Mapping[str, Mapping[str, float]], settings: RaySettings
+) -> dict[str, Amount]:
+    """What is taken of each node of which Ray says it: milli-cores, MiB, milli-cards."""
+    kinds = {cards.resource for cards in settings.accelerators.values()}
+    return {
+        node.node_id: Amount(
+            round(used.get(_CPU, 0) * 1000),
+            int(used.get(_MEMORY, 0)) >> 20,
+            round(sum(used.get(_camel(kind), 0) for kind in kinds) * WHOLE_CARD),
+        )
+        for node in nodes
+        if (used := in_use.get(node.node_id)) is not None
+    }
 
 
-def _cards(
-    node: RayNode, settings: RaySettings, taken: Mapping[str, float]
-) -> tuple[Accelerators, ...]:
-    """A card of which a share is taken is not free."""
+def holding(job: RayJob) -> Holding | None:
+    """What a job of ours holds, once it is known on which node it runs."""
+    if job.driver_node_id is None or STATES.get(job.status) is not EngineState.RUNNING:
+        return None
+    told = (job.metadata or {}).get(HOLDS, "").split()
+    if len(told) != len(Amount._fields) or not all(one.isdecimal() for one in told):
+        return None
+    return Holding((job.driver_node_id,), Amount(*(int(one[:18]) for one in told)))
+
+
+def _cards(node: RayNode, settings: RaySettings) -> tuple[Accelerators, ...]:
     return tuple(
         Accelerators(model, count)
         for model, cards in settings.accelerators.items()
         if cards.marker is None or cards.marker in node.resources_total
-        if (count := _amount(node, cards.resource, taken)) > 0
+        if (count := _amount(node, cards.resource)) > 0
     )
 
 
-def _amount(node: RayNode, name: str, taken: Mapping[str, float] | None = None) -> int:
-    used = taken.get(_camel(name), 0) if taken is not None else 0
-    return max(int(node.resources_total.get(name, 0) - used), 0)
+def _amount(node: RayNode, name: str) -> int:
+    return max(int(node.resources_total.get(name, 0)), 0)
 
 
 def _camel(name: str) -> str:
@@ -141,14 +169,18 @@ def _camel(name: str) -> str:
 class Roster:
     """The nodes as last asked for, and those that were there a while ago."""
 
-    def __init__(self, dashboard: Dashboard, settings: RaySettings) -> None:
+    def __init__(self, dashboard: Dashboard, records: Records, settings: RaySettings) -> None:
         self._dashboard = dashboard
+        self._records = records
         self._settings = settings
         self._nodes: list[RayNode] = []
         self._asked_at = -math.inf
         self._facts: list[NodeFacts] = []
         self._facts_at = -math.inf
         self._seen: dict[str, tuple[float, RayNode]] = {}
+        self._others = Others()
+        self._taken: dict[str, Amount] = {}
+        self._ours: dict[str, Holding] = {}
 
     def alive(self, *, within_seconds: float = _FRESH_SECONDS) -> list[RayNode]:
         """The nodes that are up, asked for anew if that is longer ago."""
@@ -168,6 +200,27 @@ class Roster:
         now = time.monotonic()
         if now - self._facts_at > _FRESH_SECONDS:
             nodes = self.alive(within_seconds=0)
-            self._facts = facts(nodes, self._dashboard.in_use(), self._settings)
+            self._facts = facts(nodes, self._held_by_others(nodes), self._settings)
             self._facts_at = now
         return self._facts
+
+    def _held_by_others(self, nodes: Sequence[RayNode]) -> Mapping[str, Amount]:
+        """By node id. Ray tells what is taken seconds late, and of a job that is being started
+        not yet on which node it is; so what is told is what was taken at two looks, and ours are
+        those of both looks."""
+        now = taken(nodes, self._dashboard.in_use(), self._settings)
+        steady = {
+            node: Amount(*map(min, amount, self._taken.get(node, amount)))
+            for node, amount in now.items()
+        }
+        before, after = self._ours, self._running()
+        self._taken, self._ours = now, after
+        return self._others.hold(steady, before, after)
+
+    def _running(self) -> dict[str, Holding]:
+        """What jobs hold that this engine gave to Ray. What their tasks take beside that, nobody
+        counts as ours."""
+        jobs = self._dashboard.jobs()
+        held = {ref: one for ref, job in jobs.items() if (one := holding(job)) is not None}
+        known = self._records.get(held)
+        return {ref: one for ref, one in held.items() if ref in known}

@@ -50,7 +50,7 @@ class RayEngine:
             raise
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._records = Records(folder / "ray.sqlite3")
-        self._roster = Roster(self._dashboard, settings)
+        self._roster = Roster(self._dashboard, self._records, settings)
         self._intake = Intake(self._dashboard, self._records, self._roster, settings, folder)
         self._watch = Watch(self._dashboard, self._records, self._roster, settings)
         self._results = Results(self._dashboard, self._roster, settings, folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from suanwang.engines.port import Accepted, Rejected, Submission, image_refused
-from suanwang.engines.ray.cluster import Demand, Roster, demand
+from suanwang.engines.ray.cluster import HOLDS, Demand, Roster, demand
 from suanwang.engines.ray.dashboard import Dashboard, RayJob, Reply
 from suanwang.engines.ray.package import PackageTooLarge, task, write_package
 from suanwang.engines.ray.records import Record, Records
@@ -158,6 +158,7 @@ class Intake:
                 _ATTEMPT: one.key,
                 _PLACE: record.folder,
                 _WALLTIME: str(one.spec.walltime_seconds),
+                HOLDS: wanted.told,
             },
             **wanted.entrypoint,
         }

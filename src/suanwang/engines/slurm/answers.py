@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from suanwang.engines.port import EngineUnavailable
-from suanwang.engines.slurm.rows import JobRow, NodeRow, PartitionLimits, from_wait_status, told
+from suanwang.engines.slurm.rows import (
+    HOLDING,
+    Holds,
+    JobRow,
+    NodeRow,
+    PartitionLimits,
+    from_wait_status,
+    hosts,
+    told,
+)
 
 _ENTRY_CHARACTERS_MAX = 8 << 20
 _LIST_CHARACTERS_MAX = 2 << 30
@@ -116,8 +125,24 @@ def live_row(entry: Mapping[str, Any]) -> JobRow | None:
     return JobRow(
         job_id, text(entry.get("name")), native.upper(), "" if reason == "None" else reason,
         code, signal, number(entry.get("submit_time")), start, end, elapsed,
-        bool(entry.get("nodes")),
+        bool(entry.get("nodes")), holds=_holds(entry),
     )  # fmt: skip
+
+
+def _holds(entry: Mapping[str, Any]) -> Holds | None:
+    """What a job holds; Slurm tells cores of all its nodes together, the rest by node."""
+    if text(entry.get("job_state")).upper() not in HOLDING or not text(entry.get("nodes")):
+        return None
+    try:
+        nodes = hosts(text(entry.get("nodes")))
+    except ValueError:
+        raise EngineUnavailable("slurmrestd answered nodes that are none") from None
+    return Holds(
+        nodes,
+        -(-(number(entry.get("cpus")) or 0) // max(len(nodes), 1)),
+        number(entry.get("memory_per_node")) or 0,
+        text(entry.get("tres_per_node")),
+    )
 
 
 def past_row(entry: Mapping[str, Any]) -> JobRow | None:
@@ -192,6 +217,7 @@ def node_row(entry: Mapping[str, Any]) -> NodeRow:
         text(entry.get("gres")),
         text(entry.get("gres_used")),
         text(entry.get("state")).lower() in _OPEN and not flags & _CLOSED_FLAGS,
+        "RESERVED" in flags,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,10 +17,13 @@ from suanwang.engines.port import EngineUnavailable
 from suanwang.engines.slurm.account import Account, clean_environment
 from suanwang.engines.slurm.rejections import GONE, refusal
 from suanwang.engines.slurm.rows import (
+    HOLDING,
+    Holds,
     JobRow,
     NodeRow,
     PartitionLimits,
     from_wait_status,
+    hosts,
     ours,
     quantities,
     told,
@@ -29,7 +33,8 @@ from suanwang.engines.slurm.transport import Batch, NotTaken
 
 _LIVE: Final = (
     ("JobID", 20), ("State", 20), ("exit_code", 14), ("StartTime", 20), ("EndTime", 20),
-    ("SubmitTime", 20), ("TimeUsed", 20), ("NodeList", 12), ("Reason", 60), ("Name", 80),
+    ("SubmitTime", 20), ("TimeUsed", 20), ("NodeList", 120), ("Reason", 60), ("Name", 80),
+    ("NumCPUs", 12), ("MinMemory", 16), ("tres-per-node", 80),
 )  # fmt: skip
 _PAST: Final = (
     "JobIDRaw", "State", "ExitCode", "Submit", "Start", "End", "ElapsedRaw", "AllocTRES",
@@ -39,8 +44,9 @@ _NODES: Final = (
     ("NodeList", 80), ("CPUsState", 40), ("Memory", 16), ("AllocMem", 16), ("StateLong", 24),
     ("Gres", 400), ("GresUsed", 400),
 )  # fmt: skip
-_OPEN: Final = ("idle", "mixed", "allocated", "completing", "planned")
+_OPEN: Final = ("idle", "mixed", "allocated", "completing", "planned", "reserved")
 _QUERY: Final = {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
+_NODES_WIDE: Final = dict(_LIVE)["NodeList"]
 _MANY = 1000
 
 
@@ -93,7 +99,22 @@ class Commands:
             "-O", _columns(_LIVE), **_QUERY,
         )  # fmt: skip
         rows = [row for line in said.splitlines() if (row := _live_row(line)) is not None]
-        return ours(rows, self._settings.prefix)
+        return self._with_nodes(ours(rows, self._settings.prefix))
+
+    def _with_nodes(self, rows: list[JobRow]) -> list[JobRow]:
+        """With the nodes of those whose list was longer than its column."""
+        cut = [str(row.job_id) for row in rows if row.holds is not None and not row.holds.nodes]
+        listed: dict[str, str] = {}
+        for begin in range(0, len(cut), _MANY):
+            some = ",".join(cut[begin : begin + _MANY])
+            said = self._ask("squeue", "--noheader", f"--jobs={some}", "--format=%i|%N")
+            listed |= dict(line.strip().split("|", 1) for line in said.splitlines() if "|" in line)
+        return [
+            row
+            if row.holds is None or row.holds.nodes
+            else _holding(row, listed.get(str(row.job_id), ""), row.holds)
+            for row in rows
+        ]
 
     def accounting(
         self, *, ids: Sequence[int] = (), names: Sequence[str] = (), since: int
@@ -138,9 +159,10 @@ class Commands:
         for line in said.splitlines():
             name, cpus, memory, used, state, gres, gres_used = _cut(line, _NODES)
             allocated, _, _, total = cpus.split("/")
+            state = state.lower().rstrip("-")  # a bar: planned for a job that waits
             rows[name] = NodeRow(
                 name, int(total), int(allocated), int(memory), int(used), gres, gres_used,
-                state.lower() in _OPEN,
+                state in _OPEN, state == "reserved",
             )  # fmt: skip
         return [*rows.values()]
 
@@ -194,14 +216,30 @@ def _cut(line: str, columns: Sequence[tuple[str, int]]) -> Iterator[str]:
 
 
 def _live_row(line: str) -> JobRow | None:
-    job_id, state, code, start, end, submit, used, nodes, reason, name = _cut(line, _LIVE)
+    (job_id, state, code, start, end, submit, used, nodes, reason, name, cpus, memory, gres) = _cut(
+        line, _LIVE
+    )
     if not job_id.isdecimal():
         return None  # a task of an array, or words of a plug-in: none of ours
     exit_code, signal = _code(code)
-    return JobRow(
+    row = JobRow(
         int(job_id), name, state.upper(), "" if reason == "None" else reason, exit_code, signal,
         _number(submit), _number(start), _number(end), seconds(used), bool(nodes),
     )  # fmt: skip
+    if not nodes or row.native not in HOLDING:
+        return row
+    holds = Holds((), _number(cpus) or 0, _mib(memory), gres)
+    return _holding(row, nodes, holds) if len(nodes) < _NODES_WIDE else replace(row, holds=holds)
+
+
+def _holding(row: JobRow, nodes: str, holds: Holds) -> JobRow:
+    """A job with its nodes, and the cores of all of them as cores of each."""
+    try:
+        names = hosts(nodes)
+    except ValueError as error:
+        raise EngineUnavailable(f"squeue: {error}") from None
+    each = replace(holds, nodes=names, cores=-(-holds.cores // max(len(names), 1)))
+    return replace(row, holds=each)
 
 
 def _past_rows(said: str) -> Iterator[JobRow]:

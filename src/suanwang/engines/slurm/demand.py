@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from suanwang.core.jobspec import WHOLE_CARD, JobSpec
-from suanwang.engines.port import Accelerators, NodeFacts, NodeFree
-from suanwang.engines.slurm.rows import NodeRow, PartitionLimits, cards
+from suanwang.engines.others import Amount, Holding, Others, as_use
+from suanwang.engines.port import Accelerators, NodeFacts, NodeUse
+from suanwang.engines.slurm.rows import JobRow, NodeRow, PartitionLimits, cards
 from suanwang.engines.slurm.settings import SlurmSettings
+from suanwang.engines.slurm.spool import Spool
 from suanwang.engines.slurm.transport import NotTaken, Transport
+from suanwang.engines.slurm.watch import Watch
 
 _INVENTORY_POLLS = 5
 """Nodes are looked at once in so many polls."""
@@ -53,19 +56,30 @@ class Models:
         return f"{gres}:{wanted}"
 
 
-def node_facts(node: NodeRow, models: Models) -> NodeFacts:
-    """A node and what is free on it: nothing where it is down or closed."""
+def node_facts(node: NodeRow, models: Models, others: Amount) -> NodeFacts:
+    """A node, and what others hold of it: all of one that is kept for them."""
     whole = models.of(node.gres)
-    if not node.usable:
-        nothing = tuple(Accelerators(one.model, 0) for one in whole)
-        return NodeFacts(node.name, node.cores, node.memory_mib, whole, NodeFree(0, 0, nothing))
-    used = {one.model: one.count for one in models.of(node.gres_used)}
-    free = NodeFree(
-        max(node.cores - node.cores_used, 0),
-        max(node.memory_mib - node.memory_mib_used, 0),
-        tuple(Accelerators(one.model, max(one.count - used.get(one.model, 0), 0)) for one in whole),
-    )
-    return NodeFacts(node.name, node.cores, node.memory_mib, whole, free)
+    use = as_use(others, whole)
+    if node.reserved:
+        use = NodeUse(node.cores, node.memory_mib, whole)
+    return NodeFacts(node.name, node.cores, node.memory_mib, whole, use)
+
+
+def taken(node: NodeRow, models: Models) -> Amount:
+    """What all jobs hold of a node, ours too."""
+    return Amount(node.cores_used, node.memory_mib_used, _count(models.of(node.gres_used)))
+
+
+def holding(row: JobRow, models: Models) -> Holding | None:
+    """What a job of ours holds; none while it waits."""
+    held = row.holds
+    if held is None:
+        return None
+    return Holding(held.nodes, Amount(held.cores, held.memory_mib, _count(models.of(held.gres))))
+
+
+def _count(cards: Sequence[Accelerators]) -> int:
+    return sum(one.count for one in cards)
 
 
 def check(
@@ -101,18 +115,29 @@ def _has(node: NodeRow, gres: str | None) -> bool:
 class Offer:
     """What the cluster has, looked at now and then, and whether a job could ever have it."""
 
-    def __init__(self, transport: Transport, settings: SlurmSettings) -> None:
+    def __init__(
+        self, transport: Transport, settings: SlurmSettings, watch: Watch, spool: Spool
+    ) -> None:
         self._transport = transport
+        self._watch = watch
+        self._spool = spool
         self._models = Models(settings)
         self._pause = settings.poll_seconds * _INVENTORY_POLLS
         self._nodes: list[NodeRow] = []
+        self._others = Others()
+        self._held_by_others: Mapping[str, Amount] = {}
         self._limits = PartitionLimits()
         self._looked_at = float("-inf")
         self._no_partition: NotTaken | None = None
 
     def facts(self) -> list[NodeFacts]:
+        """The nodes that take work: those that are down or drained are left out."""
         self._look()
-        return [node_facts(node, self._models) for node in self._nodes]
+        return [
+            node_facts(node, self._models, self._held_by_others.get(node.name, Amount()))
+            for node in self._nodes
+            if node.usable
+        ]
 
     def gres_for(self, spec: JobSpec) -> str | None:
         """The cards of a job on each node. Raises ``NotTaken`` where it could never start."""
@@ -126,9 +151,22 @@ class Offer:
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._looked_at >= self._pause:
+            before = self._ours()
             self._nodes, self._no_partition = self._transport.nodes(), None
+            after = self._ours(after=time.monotonic())
+            told = {node.name: taken(node, self._models) for node in self._nodes}
+            self._held_by_others = self._others.hold(told, before, after)
             try:
                 self._limits = self._transport.limits()
             except NotTaken as error:
                 self._no_partition = error
             self._looked_at = now
+
+    def _ours(self, *, after: float = float("-inf")) -> dict[str, Holding]:
+        """What jobs hold that went through this engine; whoever else is of our name is another."""
+        live, known = self._watch.live(after=after), self._spool.open_ids()
+        return {
+            row.name: held
+            for row in live.values()
+            if row.job_id in known and (held := holding(row, self._models)) is not None
+        }

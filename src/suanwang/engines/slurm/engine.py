@@ -57,7 +57,7 @@ class SlurmEngine:
             transport = Commands(settings, self._account)
         self._transport = transport or Rest(settings, self._account)
         self._watch = Watch(self._transport, settings, self._places)
-        self._offer = Offer(self._transport, settings)
+        self._offer = Offer(self._transport, settings, self._watch, self._spool)
         self._intake = Intake(
             settings, self._transport, self._places, self._spool, self._watch, self._offer
         )

@@ -5,6 +5,7 @@ Times are Unix seconds as the controller keeps them; Slurm knows no finer ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -43,6 +44,20 @@ STATES: Final[Mapping[str, EngineState]] = {
 """Slurm's word, ours. A word that is missing here is kept, shown, and never taken for an end."""
 
 
+HOLDING: Final = frozenset({"RUNNING", "COMPLETING", "CONFIGURING", "SIGNALING", "STAGE_OUT"})
+"""In these a job has its nodes. Of a suspended one Slurm counts the cores as free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What a job was given on each of its nodes: Slurm gives our jobs the same on all."""
+
+    nodes: tuple[str, ...]
+    cores: int
+    memory_mib: int
+    gres: str
+
+
 @dataclass(frozen=True, slots=True)
 class JobRow:
     """One job as Slurm tells it."""
@@ -67,6 +82,8 @@ class JobRow:
     memory_peak_mib: int | None = None
     allocated: Mapping[str, int] = field(default_factory=dict)
     """By Slurm's names: cpu, mem (MiB), node, gres/gpu, …"""
+    holds: Holds | None = None
+    """Of a job that the controller holds and that has nodes."""
 
     @property
     def state(self) -> EngineState | None:
@@ -86,6 +103,8 @@ class NodeRow:
     gres_used: str
     usable: bool
     """Up and open for work."""
+    reserved: bool = False
+    """Kept for somebody by Slurm's own reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +155,44 @@ def quantities(tres: str) -> dict[str, int]:
     return found
 
 
+_HOSTS_MAX = 20_000
+_BRACKETS = re.compile(r"^([^\[\]]*)\[([0-9,-]+)\](.*)$")
+
+
+def hosts(listed: str) -> tuple[str, ...]:
+    """The names in a host list: ``a[1-3,07],b`` is a1, a2, a3, a07, b. ValueError: it is none."""
+    found: list[str] = []
+    for part in re.split(r",(?![^\[]*\])", listed) if listed else ():
+        found += _expanded(part)
+        if len(found) > _HOSTS_MAX:
+            raise ValueError("more hosts than any cluster has")
+    return tuple(found)
+
+
+def _expanded(part: str) -> list[str]:
+    bracketed = _BRACKETS.match(part)
+    if bracketed is None:
+        if "[" in part or "]" in part:
+            raise ValueError(f"not a host list: {part[:80]!r}")
+        return [part]
+    before, ranges, after = bracketed.groups()
+    rests = _expanded(after) if after else [""]
+    found = []
+    for one in ranges.split(","):
+        first, _, last = one.partition("-")
+        last = last or first
+        if int(last) - int(first) > _HOSTS_MAX:
+            raise ValueError("more hosts than any cluster has")
+        for number in range(int(first), int(last) + 1):
+            found += [f"{before}{number:0{len(first)}d}{rest}" for rest in rests]
+    return found
+
+
 def cards(gres: str) -> dict[str, int]:
     """How many of each GRES with its type: ``gpu:a100:2(IDX:0-1),gpu:4`` is gpu:a100 2, gpu 4."""
     found: dict[str, int] = {}
     for part in _outside_parentheses(gres).split(","):
-        *name, count = part.split(":")
+        *name, count = part.removeprefix("gres:").removeprefix("gres/").split(":")
         if name and count.isdigit():
             full = ":".join(name)
             found[full] = found.get(full, 0) + int(count)

@@ -110,6 +110,15 @@ class Spool:
             )  # fmt: skip
         return found
 
+    def open_ids(self) -> set[int]:
+        """Slurm's ids of the jobs whose end nobody has told yet."""
+        return {
+            job_id
+            for (job_id,) in self._db.execute(
+                "SELECT job_id FROM job WHERE final IS NULL AND job_id IS NOT NULL"
+            )
+        }
+
     def write(self, key: str, spec: JobSpec, at: float) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO job (key, spec, written_at) VALUES (?, ?, ?)",

@@ -1,8 +1,9 @@
 """Loops over machines: who has room now, and who will have it when.
 
 ``free_cores``, ``free_memory`` int64[machines]; ``free_cards`` int64[machines, width]: milli-cards
-free of each card. ``slots`` int64[n, COLUMNS]: what runs on a machine; the slots of one
-machine are a list from ``head[machine]`` on.
+free of each card. ``owed`` int64[machines, 2 + width]: by how much each of these is less than
+nothing, where others use what ours hold. ``slots`` int64[n, COLUMNS]: what runs on a machine; the
+slots of one machine are a list from ``head[machine]`` on.
 """
 
 from __future__ import annotations
@@ -104,13 +105,15 @@ def happen(kind, row, left, slots, slot_cards, kept, kept_cards):
 
 
 @njit(cache=True)
-def left_of(machine, free_cores, free_memory, free_cards):
-    """What is free of a machine now, in one array: cores, memory, each card."""
+def left_of(machine, free_cores, free_memory, free_cards, owed):
+    """What is free of a machine now, in one array: cores, memory, each card; below zero where
+    somebody must end before anybody may start."""
     width = free_cards.shape[1]
     left = np.empty(2 + width, np.int64)
-    left[0], left[1] = free_cores[machine], free_memory[machine]
+    left[0] = free_cores[machine] - owed[machine, 0]
+    left[1] = free_memory[machine] - owed[machine, 1]
     for card in range(width):
-        left[2 + card] = free_cards[machine, card]
+        left[2 + card] = free_cards[machine, card] - owed[machine, 2 + card]
     return left
 
 
@@ -120,6 +123,7 @@ def earliest(
     free_cores,
     free_memory,
     free_cards,
+    owed,
     slots,
     slot_cards,
     head,
@@ -149,7 +153,7 @@ def earliest(
         ):
             when[i] = now
             continue
-        left = left_of(machine, free_cores, free_memory, free_cards)
+        left = left_of(machine, free_cores, free_memory, free_cards, owed)
         times, what = happenings(machine, slots, head, column, kept, kept_head, now)
         at, n, start = now, 0, FOREVER
         while True:
@@ -182,6 +186,7 @@ def least_free(
     free_cores,
     free_memory,
     free_cards,
+    owed,
     slots,
     slot_cards,
     head,
@@ -194,7 +199,7 @@ def least_free(
     seconds,
 ):
     """The least of each card that is free on a machine at any time of an interval."""
-    left = left_of(machine, free_cores, free_memory, free_cards)
+    left = left_of(machine, free_cores, free_memory, free_cards, owed)
     times, what = happenings(machine, slots, head, column, kept, kept_head, now)
     n = 0
     while n < times.size and times[n] <= start:

@@ -225,11 +225,11 @@ def replace_inventory(
     rows = []
     for node in nodes:
         model, cards = node.cards
-        free = node.free or (None, None, None)
+        others = node.others or (None, None, None)
         unknown = ""
         if model is not None and model not in known:
             unknown, model, cards = model, None, 0
-            free = (*free[:2], None if free[2] is None else 0)
+            others = (*others[:2], None if others[2] is None else 0)
         rows.append(
             {
                 "name": node.name,
@@ -238,9 +238,9 @@ def replace_inventory(
                 "memory_mib": node.memory_mib,
                 "accelerator_model_id": model,
                 "accelerators": cards,
-                "free_cores": free[0],
-                "free_memory_mib": free[1],
-                "free_accelerators": free[2],
+                "others_cores": others[0],
+                "others_memory_mib": others[1],
+                "others_accelerators": others[2],
                 "unknown_model": unknown,
                 "up": True,
                 "reported_at": at,
