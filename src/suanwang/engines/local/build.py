@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Builder:
         building = folder.with_name(f".new-{secrets.token_hex(6)}")
         building.mkdir(mode=self.passable)
         inside = building if place == folder else place
-        plan = self._plan(one, str(place), cpus, uid)
+        here = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+        plan = self._plan(one, str(place), cpus, uid, f"{one.key}-{here}")
         try:
             if inside != building:
                 if inside.exists():
@@ -79,7 +81,9 @@ class Builder:
             raise
         return plan
 
-    def _plan(self, one: Submission, place: str, cpus: list[int], uid: int | None) -> Plan:
+    def _plan(
+        self, one: Submission, place: str, cpus: list[int], uid: int | None, group: str
+    ) -> Plan:
         settings, level, spec = self.settings, self.level, one.spec
         return Plan(
             key=one.key,
@@ -97,6 +101,7 @@ class Builder:
             uid=uid,
             cgroup_version=level.groups.version,
             cgroup_parents=level.groups.parents,
+            group=group,
             read_only=list(settings.read_only),
             tied_to=self.tied_to,
         )

@@ -11,7 +11,7 @@ from suanwang.engines.slurm.rows import NodeRow, PartitionLimits, cards
 from suanwang.engines.slurm.settings import SlurmSettings
 from suanwang.engines.slurm.transport import NotTaken, Transport
 
-_INVENTORY_POLLS = 5
+_INVENTORY_POLLS = 10
 """Nodes are looked at once in so many polls."""
 _CARDS = ("gpu", "npu", "mlu", "dcu")
 """The GRES that are cards; others (licences, local disks) are none."""
