@@ -330,9 +330,8 @@ def test_two_engines_of_one_machine_never_end_each_others_jobs(
 ) -> None:
     ref = submit(bench, "a1", "echo ready\nsleep 2\necho still here")
     until(bench, ref, lambda _: b"ready" in bench.engine.logs(ref, "stdout", 0).data)
-    other = LocalBench(tmp_path / "other", sandbox=bench.settings.sandbox)
-    assert ended(other, submit(other, "a1", "true")).state is EngineState.SUCCEEDED
-    other.engine.forget(["a1"])
+    ends, other = (LocalBench(tmp_path / n, sandbox=bench.settings.sandbox) for n in ("b", "c"))
+    assert ended(ends, submit(ends, "a1", "true")).state is EngineState.SUCCEEDED
     killed = submit(other, "a1", "sleep 600")
     until(other, killed, lambda seen: seen.state is EngineState.RUNNING)
     runner = runner_pid(other.settings.root / "jobs" / killed)
