@@ -18,7 +18,7 @@ from suanwang.agent.spool import Spool
 from suanwang.core.clock import SimulatedClock
 from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
 from suanwang.engines.memory import InMemoryEngine, Outcome
-from suanwang.engines.port import NodeFacts, Observation, Usage
+from suanwang.engines.port import EngineUnavailable, NodeFacts, Observation, Usage
 
 from .agent_process import job
 
@@ -56,7 +56,7 @@ class Desk:
             lambda: self.now, Gate(home / "site.yaml", home / "draining"),
         )  # fmt: skip
 
-    def end_a_job(self) -> str:
+    def lease(self) -> str:
         attempt = str(uuid4())
         spec = job("true").model_dump(mode="json")
         self.keeper.take_leases(
@@ -69,6 +69,10 @@ class Desk:
                 }
             ]
         )
+        return attempt
+
+    def end_a_job(self) -> str:
+        attempt = self.lease()
         self.keeper.round()
         self.clock.advance(timedelta(seconds=60))
         self.keeper.round()
@@ -154,3 +158,33 @@ def test_a_corrected_figure_makes_records_that_point_at_the_ones_they_replace(de
     desk.engine.seconds = 40
     desk.keeper.reconcile()
     assert len(desk.chain()) == 6  # an hour after its end the figure stands
+
+
+def test_jobs_of_which_nothing_can_be_learnt_do_not_hide_the_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine is asked about is gone through some at a time."""
+    monkeypatch.setattr("suanwang.agent.keeper._WATCHED_AT_ONCE", 2)
+    asked: list[int] = []
+    silent: set[str] = set()
+    observe = desk.engine.observe
+
+    def partly(refs: Sequence[str]) -> dict[str, Observation]:
+        asked.append(len(refs))
+        if silent & set(refs):
+            raise EngineUnavailable("accounting is away")
+        return observe(refs)
+
+    monkeypatch.setattr(desk.engine, "observe", partly)
+    desk.engine.seconds = 7
+    attempts = [desk.lease() for _ in range(5)]
+    desk.keeper.round()
+    assert asked == [2, 2, 1]
+    silent.add(attempts[0])
+    desk.clock.advance(timedelta(seconds=60))
+    desk.keeper.round()
+    told = {one["attempt_id"] for one in desk.spool.owed_usage()}
+    assert told == set(attempts[2:])
+    silent.clear()
+    desk.keeper.round()
+    assert {one["attempt_id"] for one in desk.spool.owed_usage()} == set(attempts)
