@@ -18,7 +18,7 @@ from suanwang.agent.spool import Spool
 from suanwang.core.clock import SimulatedClock
 from suanwang.core.signed import FIRST_PREVIOUS_HASH, record_hash
 from suanwang.engines.memory import InMemoryEngine, Outcome
-from suanwang.engines.port import NodeFacts, Usage
+from suanwang.engines.port import EngineUnavailable, NodeFacts, Observation, Usage
 
 from .agent_process import job
 
@@ -55,7 +55,7 @@ class Desk:
             lambda: self.now, Gate(home / "site.yaml", home / "draining"),
         )  # fmt: skip
 
-    def end_a_job(self) -> str:
+    def lease(self) -> str:
         attempt = str(uuid4())
         spec = job("true").model_dump(mode="json")
         self.keeper.take_leases(
@@ -68,6 +68,10 @@ class Desk:
                 }
             ]
         )
+        return attempt
+
+    def end_a_job(self) -> str:
+        attempt = self.lease()
         self.keeper.round()
         self.clock.advance(timedelta(seconds=60))
         self.keeper.round()
@@ -173,3 +177,33 @@ def test_a_job_that_is_over_and_forgotten_is_corrected_all_the_same(desk: Desk) 
         asked += bool(desk.spool.usage_due(desk.now))
         desk.reconcile()
     assert 5 <= asked <= 12  # at growing intervals, and in the end no more
+
+
+def test_jobs_of_which_nothing_can_be_learnt_do_not_hide_the_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine is asked about is gone through some at a time."""
+    monkeypatch.setattr("suanwang.agent.keeper._WATCHED_AT_ONCE", 2)
+    asked: list[int] = []
+    silent: set[str] = set()
+    observe = desk.engine.observe
+
+    def partly(refs: Sequence[str]) -> dict[str, Observation]:
+        asked.append(len(refs))
+        if silent & set(refs):
+            raise EngineUnavailable("accounting is away")
+        return observe(refs)
+
+    monkeypatch.setattr(desk.engine, "observe", partly)
+    desk.engine.seconds = 7
+    attempts = [desk.lease() for _ in range(5)]
+    desk.keeper.round()
+    assert asked == [2, 2, 1]
+    silent.add(attempts[0])
+    desk.clock.advance(timedelta(seconds=60))
+    desk.keeper.round()
+    told = {one["attempt_id"] for one in desk.spool.owed_usage()}
+    assert told == set(attempts[2:])
+    silent.clear()
+    desk.keeper.round()
+    assert {one["attempt_id"] for one in desk.spool.owed_usage()} == set(attempts)

@@ -323,3 +323,35 @@ def test_a_submission_cut_off_leaves_nothing_after_the_next_start(bench: LocalBe
     assert [entry.name for entry in jobs.iterdir()] == [ref]
     assert not half.exists()
     assert place.is_dir()
+
+
+def test_two_engines_of_one_machine_never_end_each_others_jobs(
+    bench: LocalBench, tmp_path: Path
+) -> None:
+    ref = submit(bench, "a1", "echo ready\nsleep 2\necho still here")
+    until(bench, ref, lambda _: b"ready" in bench.engine.logs(ref, "stdout", 0).data)
+    ends, other = (LocalBench(tmp_path / n, sandbox=bench.settings.sandbox) for n in ("b", "c"))
+    assert ended(ends, submit(ends, "a1", "true")).state is EngineState.SUCCEEDED
+    killed = submit(other, "a1", "sleep 600")
+    until(other, killed, lambda seen: seen.state is EngineState.RUNNING)
+    runner = runner_pid(other.settings.root / "jobs" / killed)
+    assert runner is not None
+    os.kill(runner, signal.SIGKILL)
+    assert ended(other, killed).state is EngineState.LOST
+    assert ended(bench, ref).state is EngineState.SUCCEEDED
+    assert output(bench, ref) == "ready\nstill here\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_while_the_runner_starts_is_heeded_and_kills_nobody(
+    bench: LocalBench, number: signal.Signals
+) -> None:
+    """It is sent before the runner has read a line of its program."""
+    ref = submit(bench, "a1", "sleep 0.2\necho done")
+    [runner] = bench.engine._runners.values()  # type: ignore[attr-defined]
+    os.kill(runner, number)
+    seen = ended(bench, ref)
+    if number == signal.SIGTERM:
+        assert (seen.state, seen.reason) == (EngineState.NODE_FAILED, "runner_stopped")
+    else:  # without a wish it means nothing
+        assert seen.state is EngineState.SUCCEEDED

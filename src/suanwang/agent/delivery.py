@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,8 @@ _PIECE_BYTES = 256 << 10
 _PIECES_A_ROUND = 8
 _ENDED_A_ROUND = 50
 _RUNNING_A_ROUND = 25
+_OUTPUT_SECONDS = 0.4
+"""How long a round hands over output before states have their turn again."""
 _ENOUGH = -1
 """In place of an offset: the platform takes no more of this stream."""
 _GIVEN_UP = frozenset({"attempt_void", "attempt_unknown", "job_has_ended"})
@@ -52,8 +55,12 @@ class Delivery:
     def round(self) -> bool:
         """Deliver some of what is owed; True if there is more to do at once."""
         more = self._states()
+        until = time.monotonic() + _OUTPUT_SECONDS
         for row in self._turn():
             more |= self._output(row)
+            if time.monotonic() >= until:  # what the engine knows by now must not wait for it
+                more = True
+                break
         more |= self._states()
         more |= self._usage()
         self._close_settled()

@@ -8,7 +8,9 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from suanwang.agent.signing import AgentKey, verify_answer
 from suanwang.core.clock import SimulatedClock
@@ -289,3 +291,30 @@ def test_every_answer_to_an_agent_is_signed_refusals_too(city: Any, line: Line) 
         answer = (response.status_code, response.content)
         assert verify_answer(platform_key(), signature, headers[NONCE_HEADER], *answer)
         assert not verify_answer(platform_key(), signature, "0" * 32, *answer)
+
+
+def test_a_heartbeat_is_a_handful_of_statements(city: Any, line: Line) -> None:
+    """Every agent of the city asks these all day."""
+
+    def statements(by: Line, path: str, payload: dict[str, Any]) -> int:
+        with CaptureQueriesContext(connection) as seen:
+            assert by.post(path, payload).status_code == 200
+        return sum("SAVEPOINT" not in one["sql"] for one in seen.captured_queries)
+
+    report = {"engine": "memory", "version": "1", "isolation": "none"}
+    nodes = [{"name": f"n{number}", "cores": 4, "memory_mib": 4096} for number in range(50)]
+    line.post("report", report | {"nodes": nodes, "revision": "r1"})
+    same = report | {"nodes": [], "after": "r1", "revision": "r1"}
+    assert statements(line, "report", same) == 3  # who it is, its nonce, what it says of itself
+    some = [node | {"cores": 2} for node in nodes[:5]]
+    changed = report | {"nodes": some, "after": "r1", "revision": "r2"}
+    assert statements(line, "report", changed) == 6  # and the cluster, its nodes, the bell
+
+    attempt = city.placed(cores=1)
+    for number, state in enumerate(("accepted", "running"), 1):
+        city.report(attempt, state, number)
+    SiteAgent.objects.filter(pk=attempt.agent_id).update(public_key=line.key.public)
+    mine = Line(attempt.agent_id, line.key)
+    poll = {"running": [str(attempt.pk)]}
+    mine.post("poll", poll)
+    assert statements(mine, "poll", poll) == 3  # who it is, its nonce, what is to be said

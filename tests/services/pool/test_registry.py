@@ -194,6 +194,40 @@ def test_a_card_nobody_knows_keeps_neither_its_node_nor_its_centre_from_being_us
         services.declare_nodes(city.intelligent, [new], actor=city.other_provider, at=city.now)
 
 
+def test_changes_never_add_up_to_more_nodes_than_one_report_may_name(
+    city: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suanwang.registry.services.centres.NODES_MAX", 3)
+    agent = city.agent(city.general)
+
+    def report(names: str, after: str, revision: str, gone: str = "") -> services.Reported:
+        return services.report_nodes(
+            agent,
+            [NodeReport(name, 8, 4096) for name in names],
+            engine="memory",
+            version="2",
+            isolation="bubblewrap",
+            gone=list(gone),
+            after=after,
+            revision=revision,
+            at=city.later(minutes=1),
+        )
+
+    def up() -> str:
+        rows = Node.objects.filter(cluster=city.general, up=True)
+        return "".join(sorted(rows.values_list("name", flat=True)))
+
+    report("ab", "", "r1")
+    assert report("c", "r1", "r2")[:3] == ("r2", False, True)
+    assert report("ad", "r2", "r3", gone="b")[:3] == ("r3", False, True)
+    for more in ("e", "b"):  # a new one, and one that was there before
+        with pytest.raises(Refused, match="inventory_too_large"):
+            report(more, "r3", "r4")
+    assert up() == "acd"
+    assert report("e", "r9", "r4")[:3] == ("r3", True, False)
+    assert report("acd", "r3", "r4")[:3] == ("r4", False, True)
+
+
 def test_the_catalogue_keeps_every_figure_and_counts_only_good_ones(city: Any) -> None:
     a100 = AcceleratorModel.objects.get(pk="a100-sxm4-80g")
     assert {(f.precision, f.basis, f.gflops) for f in a100.figures.all()} >= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Builder:
         building = folder.with_name(f".new-{secrets.token_hex(6)}")
         building.mkdir(mode=self.passable)
         inside = building if place == folder else place
-        plan = self._plan(one, str(place), cpus, cards, uid, image)
+        here = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+        plan = self._plan(one, str(place), cpus, cards, uid, image, f"{one.key}-{here}")
         try:
             if inside != building:
                 if inside.exists():
@@ -100,6 +102,7 @@ class Builder:
         cards: list[int],
         uid: int | None,
         image: Image | None,
+        group: str,
     ) -> Plan:
         settings, level, spec = self.settings, self.level, one.spec
         return Plan(
@@ -120,6 +123,7 @@ class Builder:
             uid=uid,
             cgroup_version=level.groups.version,
             cgroup_parents=level.groups.parents,
+            group=group,
             read_only=list(settings.read_only),
             tied_to=self.tied_to,
             image=image.name if image is not None else "",

@@ -224,10 +224,12 @@ class LocalEngine:
             return None
         status = read_status(folder)
         if status is None or not EngineState(status.state).final:
+            # In this order: it holds its lock before it begins, and says its end before it goes.
+            begun = (folder / BEGAN).exists()
             alive = runner_pid(folder) is not None
-            status = read_status(folder)  # it may have ended between the two looks
+            status = read_status(folder)
             if not alive and (status is None or not EngineState(status.state).final):
-                status = self._without_runner(ref, folder, status)
+                status = self._without_runner(ref, folder, status, begun=begun)
         if status is None:
             state = EngineState.SUBMITTING
             return Observation(ref, state, "prepared", datetime.now(UTC))
@@ -247,9 +249,11 @@ class LocalEngine:
             ended_at=_moment(status.ended_at),
         )
 
-    def _without_runner(self, ref: str, folder: Path, status: Status | None) -> Status | None:
+    def _without_runner(
+        self, ref: str, folder: Path, status: Status | None, *, begun: bool
+    ) -> Status | None:
         """No runner and no end. Not yet begun is waited for; begun and gone is lost."""
-        if not (folder / BEGAN).exists():
+        if not begun:
             age = time.time() - (folder / PLAN).stat().st_mtime
             self._reap()
             if ref in self._runners or age < _BEGIN_WITHIN_SECONDS:
@@ -269,13 +273,13 @@ class LocalEngine:
         plan = read_plan(folder)
         if plan.cgroup_version:
             group = cgroups.Group(
-                cgroups.Support(plan.cgroup_version, plan.cgroup_parents), plan.key
+                cgroups.Support(plan.cgroup_version, plan.cgroup_parents), plan.group or plan.key
             )
             group.kill()
             group.remove()
         if plan.uid is not None:
             processes.kill_all_of(plan.uid)
-        processes.send(processes.marked(ref), signal.SIGKILL)
+        processes.send(processes.marked(ref, plan.uid), signal.SIGKILL)
 
     def cancel(self, refs: Sequence[str], grace_seconds: int, *, reason: str = "") -> None:
         for ref in refs:

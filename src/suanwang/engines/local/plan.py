@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+import signal
 import struct
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ PLAN, STATUS, LOCK, BEGAN, CANCEL = (
     "began",
     "cancel.json",
 )
+HELD_BACK = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+"""Signals a runner is started without hearing, until it can heed them: they would kill it."""
 _FLOCK = "@hhqqi"
 
 
@@ -46,6 +49,8 @@ class Plan:
     cgroup_version: int = 0
     cgroup_parents: dict[str, str] = field(default_factory=dict)
     """By controller, the folder in which the job's own group is made."""
+    group: str = ""
+    """The name of that group: no other engine of this machine has one like it."""
     read_only: list[str] = field(default_factory=list)
     cards: list[int] = field(default_factory=list)
     """The cards it holds until it has ended, as the machine counts them."""

@@ -141,13 +141,17 @@ def users() -> set[int]:
     return found
 
 
-def marked(key: str) -> list[int]:
-    """Processes that carry this attempt's mark in their environment, as far as we may look."""
+def marked(key: str, uid: int | None = None) -> list[int]:
+    """Processes that carry this attempt's mark in their environment, as far as we may look; of
+    this user alone, where the job had one of its own.
+    """
     mark = f"SUANWANG_ATTEMPT={key}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
+                if uid is not None and entry.stat().st_uid != uid:
+                    continue
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
     return found

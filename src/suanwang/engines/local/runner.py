@@ -27,6 +27,7 @@ from suanwang.engines.local.cgroups import Group, Support
 from suanwang.engines.local.plan import (
     BEGAN,
     CANCEL,
+    HELD_BACK,
     STATUS,
     Plan,
     Status,
@@ -59,27 +60,30 @@ class Runner:
         self.group: Group | None = None
         if self.plan.cgroup_version:
             support = Support(self.plan.cgroup_version, self.plan.cgroup_parents)
-            self.group = Group(support, self.plan.key)
+            self.group = Group(support, self.plan.group or self.plan.key)
         self.streams: dict[str, BoundedStream] = {}
         self.child: subprocess.Popen[bytes] | None = None
         self.tied: int | None = None
         self.cause: tuple[str, str] | None = None  # final state and reason, once decided
         self.kill_at: float | None = None
         self.killed = False
+        self.stopped = False
         self.began = 0.0
         self._next_watch = self._next_disk = self._next_heartbeat = 0.0
         self._wake, wake_end = os.pipe()
         os.set_blocking(wake_end, False)
         os.set_blocking(self._wake, False)
         signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-        for number in (signal.SIGUSR1, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        for number in (*HELD_BACK, signal.SIGCHLD):
             signal.signal(number, self._signalled)
+        # It was started with these held back: what came meanwhile comes now, and killed nobody.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
     # -- the life of a job, in order ----------------------------------------------------------
 
     def run(self) -> None:
         self._look_for_supervisor()
-        self._look_for_cancel()
+        self._look_for_end()
         if self.cause is None:
             try:
                 self._start()
@@ -190,6 +194,8 @@ class Runner:
                 self.status.elapsed_seconds = math.ceil(now - self.began)
                 with contextlib.suppress(OSError):
                     self._say()
+        if self.stopped:  # whoever ended us may have ended the job first
+            self._look_for_end()
         self.status.ended_at = time.time()
         self.status.elapsed_seconds = max(math.ceil(time.monotonic() - self.began), 1)
 
@@ -217,7 +223,7 @@ class Runner:
                 case "wake":
                     with contextlib.suppress(BlockingIOError):
                         os.read(self._wake, 512)
-                    self._look_for_cancel()
+                    self._look_for_end()
                 case "tied":
                     self._supervisor_gone()
                 case name:
@@ -309,8 +315,14 @@ class Runner:
         return self.child
 
     def _signalled(self, number: int, _frame: object) -> None:
+        """Only noted, for it may come between any two steps; the pipe wakes whoever waits."""
         if number in (signal.SIGTERM, signal.SIGINT):
-            self._look_for_cancel()
+            self.stopped = True
+
+    def _look_for_end(self) -> None:
+        """Whether somebody wants the job ended, or this runner."""
+        self._look_for_cancel()
+        if self.stopped:
             self._end("node_failed", "runner_stopped", _TIED_GRACE_SECONDS)
 
     def _look_for_cancel(self) -> None:

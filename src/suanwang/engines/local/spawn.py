@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from suanwang.engines.local.plan import HELD_BACK
 from suanwang.engines.local.sandbox import CLEAN_PATH
 
 _PACKAGE = str(Path(__file__).resolve().parents[3])
@@ -37,7 +38,7 @@ def spawn_runner(folder: Path) -> int:
                 (os.POSIX_SPAWN_DUP2, log, 2),
             ],
             setsid=True,
-            setsigmask=[],
+            setsigmask=HELD_BACK,
         )
     finally:
         os.close(log)

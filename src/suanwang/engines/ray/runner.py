@@ -72,7 +72,6 @@ class RayRunner(Runner):
 
     def __init__(self, folder: Path, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
-        self._stopped = False
         super().__init__(folder)
 
     def sizes(self) -> dict[str, int]:
@@ -83,13 +82,8 @@ class RayRunner(Runner):
     def _stream(self, name: str) -> BoundedStream:
         return PartedStream(self.folder / name, self.plan.stream_bytes_max)
 
-    def _signalled(self, number: int, _frame: object) -> None:
-        """Only noted: it may come while the job is being started. It wakes the runner too."""
-        if number in _STOPS:
-            self._stopped = True
-
-    def _look_for_cancel(self) -> None:
-        if self._stopped:
+    def _look_for_end(self) -> None:
+        if self.stopped:
             self._end("cancelled", "cancelled", self._grace_seconds)
 
     def _supervisor_gone(self) -> None:
@@ -169,7 +163,6 @@ def work(task: dict[str, Any], folder: Path) -> int:
         raise RuntimeError("another runner has it")
     (folder / BEGAN).touch(mode=0o600)
     runner = RayRunner(folder, task["grace_seconds"])
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     runner._say()
     runner.run()
     status = runner.status

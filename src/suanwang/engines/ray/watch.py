@@ -84,8 +84,8 @@ class Watch:
         if len(live) > _ONE_BY_ONE:
             if time.monotonic() - self._listed_at >= self._settings.poll_seconds:
                 began, jobs = time.monotonic(), self._dashboard.jobs()
-                self._listed = {one.ref: jobs[one.ref] for one in live if one.ref in jobs}
-                self._listed_at = began
+                # All of them: the next who asks may mean others than these.
+                self._listed, self._listed_at = jobs, began
             found = {one.ref: self._listed[one.ref] for one in live if one.ref in self._listed}
         missing = [one.ref for one in live if one.ref not in found]
         for ref, job in zip(missing, self.each(self._dashboard.job, missing), strict=True):

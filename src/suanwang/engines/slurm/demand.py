@@ -14,7 +14,7 @@ from suanwang.engines.slurm.spool import Spool
 from suanwang.engines.slurm.transport import NotTaken, Transport
 from suanwang.engines.slurm.watch import Watch
 
-_INVENTORY_POLLS = 5
+_INVENTORY_POLLS = 10
 """Nodes are looked at once in so many polls."""
 _CARDS = ("gpu", "npu", "mlu", "dcu")
 """The GRES that are cards; others (licences, local disks) are none."""

@@ -29,7 +29,7 @@ from suanwang.engines.slurm.watch import Watch
 KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOOK_BACK_SECONDS: Final = 35 * 86_400
 """Longer than any job may run."""
-_SEARCH_POLLS: Final = 5
+_SEARCH_POLLS: Final = 10
 """A job without an answer is looked for once in so many polls."""
 
 

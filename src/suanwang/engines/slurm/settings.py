@@ -54,8 +54,10 @@ class SlurmSettings(BaseModel):
     accounting: bool = True
     """Whether slurmdbd (or another store that sacct reads) is there."""
 
-    poll_seconds: Annotated[float, Field(ge=0.05, le=60)] = 1.0
-    """How old an answer about all jobs may be before Slurm is asked again."""
+    poll_seconds: Annotated[float, Field(ge=0.05, le=60)] = 0.5
+    """How old an answer about all jobs may be before Slurm is asked again; one that took long may
+    be three times as old as that.
+    """
     timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 30
     """How long one question to Slurm may take."""
     parallel: Annotated[int, Field(ge=1, le=16)] = 4

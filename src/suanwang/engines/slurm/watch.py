@@ -20,8 +20,10 @@ from suanwang.engines.slurm.settings import SlurmSettings
 from suanwang.engines.slurm.spool import SpoolRow
 from suanwang.engines.slurm.transport import Transport
 
-_ACCOUNTING_EVERY = 5
+_ACCOUNTING_EVERY = 10
 """Accounting is asked about the same job at most once in so many polls."""
+_PAUSE_OF_TOOK = 3
+"""A controller that takes long to answer is left alone three times as long."""
 _ANY_CLOCK_SECONDS = 600
 """How far this host's clock and Slurm's may be apart."""
 
@@ -44,6 +46,7 @@ class Watch:
         self._live: dict[int, JobRow] = {}
         self._looked_at = self._failed_at = float("-inf")
         self._failure = ""
+        self._took_seconds = 0.0
         self._submitted_at: dict[str, float] = {}
         self._asked_at: dict[str, float] = {}
         self._missing_since: dict[str, float] = {}
@@ -53,17 +56,20 @@ class Watch:
 
     def live(self, *, after: float = float("-inf")) -> Mapping[int, JobRow]:
         """All of our jobs the controller holds; asked anew where the last answer is older than
-        ``poll_seconds``, or than ``after`` on the monotonic clock.
+        ``poll_seconds`` and than three times what it took, or than ``after`` on the monotonic
+        clock.
         """
         now = time.monotonic()
         if now - self._failed_at < self._settings.poll_seconds:
             raise EngineUnavailable(self._failure)
-        if now - self._looked_at >= self._settings.poll_seconds or self._looked_at <= after:
+        old = max(self._settings.poll_seconds, _PAUSE_OF_TOOK * self._took_seconds)
+        if now - self._looked_at >= old or self._looked_at <= after:
             try:
                 rows = self._transport.live()
             except EngineUnavailable as error:
                 self._failed_at, self._failure = time.monotonic(), str(error)
                 raise
+            self._took_seconds = time.monotonic() - now
             # What came before the answer was asked for is in it.
             self._live, self._looked_at = {row.job_id: row for row in rows}, now
         return self._live
