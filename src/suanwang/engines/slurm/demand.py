@@ -151,15 +151,16 @@ class Offer:
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._looked_at >= self._pause:
+            try:
+                limits, no_partition = self._transport.limits(), None
+            except NotTaken as error:
+                limits, no_partition = PartitionLimits(), error
             before = self._ours()
-            self._nodes, self._no_partition = self._transport.nodes(), None
+            self._nodes = self._transport.nodes()
             after = self._ours(after=time.monotonic())
             told = {node.name: taken(node, self._models) for node in self._nodes}
             self._held_by_others = self._others.hold(told, before, after)
-            try:
-                self._limits = self._transport.limits()
-            except NotTaken as error:
-                self._no_partition = error
+            self._limits, self._no_partition = limits, no_partition
             self._looked_at = now
 
     def _ours(self, *, after: float = float("-inf")) -> dict[str, Holding]:
