@@ -83,12 +83,20 @@ def over(city: Sequence[Machine], running: Sequence[Running]) -> dict[int, tuple
 def check_beside(
     city: Sequence[Machine], before: Sequence[Running], new: Sequence[Running]
 ) -> None:
-    """Whatever was started fits beside what others use: nothing is left less than nothing on a
-    machine something was started on."""
+    """Whatever was started fits beside what others use: of nothing it takes is less than nothing
+    left. (Others may have come where ours ran before: then that part is less, and stays alone.)"""
     left = over(city, [*before, *new])
+    touched = {
+        (on, card)
+        for each in before
+        for on, of in zip(each.machine_ids, each.cards, strict=True)
+        for card in of
+    }
     for each in new:
-        for on in each.machine_ids:
-            assert min(left[on]) >= 0, (on, left[on])
+        for on, cards in zip(each.machine_ids, each.cards, strict=True):
+            assert min(left[on][:2]) >= 0, (on, left[on])
+            if any((on, card) not in touched for card in cards):
+                assert left[on][2] >= 0, (on, left[on])
 
 
 @FAST

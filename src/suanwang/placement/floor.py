@@ -212,7 +212,7 @@ class Floor:
         found: Ints = _earliest(
             members,
             *self.city.arrays(),
-            self.city.others.owed,
+            self.city.others.debts,
             self.city.slots,
             self.city.slot_cards,
             self.city.head,
@@ -230,7 +230,7 @@ class Floor:
         found: Ints = _least_free(
             position,
             *self.city.arrays(),
-            self.city.others.owed,
+            self.city.others.debts,
             self.city.slots,
             self.city.slot_cards,
             self.city.head,

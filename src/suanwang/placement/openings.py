@@ -69,7 +69,7 @@ class Openings:
             known.opens[stale] = _earliest(
                 stale,
                 *self._city.arrays(),
-                self._city.others.owed,
+                self._city.others.debts,
                 self._city.slots,
                 self._city.slot_cards,
                 self._city.head,

@@ -41,12 +41,18 @@ class Others:
         """By how much the milli-cores, MiB and milli-cards of each node are less than nothing."""
         self.total: Ints = self.amounts.sum(axis=0) * (1, 1, WHOLE_CARD)
         """Milli-cores, MiB and milli-cards of all of them."""
+        self._owing: set[int] = set()
         self._there: npt.NDArray[np.bool_] = np.array(self.amounts.any(axis=1), np.bool_)
 
     def at(self, position: int) -> bool:
         """Whether what is free of a node is to be counted, not added up: others are there, or
         more is held of it than there is."""
         return bool(self._there[position])
+
+    @property
+    def debts(self) -> Ints:
+        """``owed`` as the loops read it: without a row where nothing is owed on any node."""
+        return self.owed if self._owing else self.owed[:0]
 
     def hear(self, position: int, machine: Machine) -> None:
         """A newer word of one node."""
@@ -66,7 +72,9 @@ class Others:
             if part.size and int(part.min()) < 0:
                 self.owed[: len(part), columns] = np.maximum(-part, 0)
                 np.maximum(part, 0, out=part)
-        self._there |= self.owed[: len(free)].any(axis=1)
+        owing = self.owed[: len(free)].any(axis=1)
+        self._owing.update(np.flatnonzero(owing).tolist())
+        self._there |= owing
 
     def count(self, position: int) -> None:
         """Count what is free of one node: the whole less theirs less what runs there of ours."""
@@ -83,7 +91,9 @@ class Others:
             slot = int(row[NEXT])
         self._take_cards(position, left[2:])
         self.owed[position] = np.maximum(-left, 0)
-        self._there[position] = bool(self.amounts[position].any() or self.owed[position].any())
+        owing = bool(self.owed[position].any())
+        (self._owing.add if owing else self._owing.discard)(position)
+        self._there[position] = owing or bool(self.amounts[position].any())
         free = np.maximum(left, 0)
         city.pool.set_free(position, int(free[0]), int(free[1]), free[2:])
 

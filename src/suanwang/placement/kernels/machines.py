@@ -2,8 +2,8 @@
 
 ``free_cores``, ``free_memory`` int64[machines]; ``free_cards`` int64[machines, width]: milli-cards
 free of each card. ``owed`` int64[machines, 2 + width]: by how much each of these is less than
-nothing, where others use what ours hold. ``slots`` int64[n, COLUMNS]: what runs on a machine; the
-slots of one machine are a list from ``head[machine]`` on.
+nothing, where others use what ours hold; no rows where that is nowhere. ``slots`` int64[n,
+COLUMNS]: what runs on a machine; the slots of one machine are a list from ``head[machine]`` on.
 """
 
 from __future__ import annotations
@@ -110,10 +110,12 @@ def left_of(machine, free_cores, free_memory, free_cards, owed):
     somebody must end before anybody may start."""
     width = free_cards.shape[1]
     left = np.empty(2 + width, np.int64)
-    left[0] = free_cores[machine] - owed[machine, 0]
-    left[1] = free_memory[machine] - owed[machine, 1]
+    left[0], left[1] = free_cores[machine], free_memory[machine]
     for card in range(width):
-        left[2 + card] = free_cards[machine, card] - owed[machine, 2 + card]
+        left[2 + card] = free_cards[machine, card]
+    if owed.shape[0]:
+        for part in range(2 + width):
+            left[part] -= owed[machine, part]
     return left
 
 
