@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, Sum
 
-from suanwang.jobs.models import Attempt
+from suanwang.jobs import queries as jobs
 from suanwang.registry.models import Node
 
 
@@ -40,19 +40,13 @@ def of_clusters(clusters: Iterable[UUID]) -> dict[UUID, Use]:
             Sum("accelerators"),
             Sum("others_cores", default=0),
             Sum("others_accelerators", default=0),
-            Count("id", filter=Q(others_cores__isnull=False)),
+            told=Count("id", filter=Q(others_cores__isnull=False)),
         )
     )
     for cluster, nodes, cores, cards, others_cores, others_cards, told in sums:
         use = found[cluster]
         use.nodes, use.cores, use.cards, use.told = nodes, cores, cards, told > 0
         use.cores_others, use.cards_others = others_cores, others_cards
-    held = (
-        Attempt.objects.filter(cluster_id__in=found, state__in=Attempt.LIVE)
-        .order_by()
-        .values_list("cluster_id")
-        .annotate(Sum("job__cores"), Sum("job__accelerators"))
-    )
-    for cluster, cores, cards in held:
+    for cluster, cores, cards in jobs.held_by_cluster(found):
         found[cluster].cores_ours, found[cluster].cards_ours = cores, cards
     return found

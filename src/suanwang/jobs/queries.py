@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -198,6 +199,16 @@ def allocated() -> dict[UUID, Allocated]:
         )
         for row in rows
     }
+
+
+def held_by_cluster(clusters: Iterable[UUID]) -> QuerySet[Attempt, tuple[UUID, int, int]]:
+    """Cores and cards that live attempts hold, of the clusters that have some."""
+    return (
+        Attempt.objects.filter(cluster_id__in=list(clusters), state__in=Attempt.LIVE)
+        .order_by()
+        .values_list("cluster_id")
+        .annotate(Sum("job__cores"), Sum("job__accelerators"))
+    )
 
 
 def pool(at: datetime) -> list[CentrePool]:
